@@ -1,0 +1,5 @@
+//! A git-like versioned store for machine-learning checkpoints.
+
+pub mod durable;
+pub mod object;
+pub mod value;

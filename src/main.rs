@@ -1,0 +1,3 @@
+//! The `ckstore` command.
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! A checkpoint in memory: a graph of nodes with identity, and the tensors in it.
+
+mod dtype;
+mod graph;
+mod path;
+mod tensor;
+mod walk;
+
+pub use dtype::Dtype;
+pub use graph::{FloatBits, Graph, Kind, Node, NodeId, Tail};
+pub use path::Path;
+pub use tensor::{Storage, StorageId, StorageRef, Tensor};
+pub use walk::{Place, is_atom, places};

@@ -1,0 +1,100 @@
+//! Places in a checkpoint.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in a checkpoint, from its root.
+///
+/// Written as the steps joined by `/`, for instance `state_dict/model.encoder.weight` or
+/// `optimizer_states/0/state/3/exp_avg`. A `/` or `~` inside a step is written `~1` or `~0`, as JSON
+/// Pointer (RFC 6901) does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Path(String);
+
+impl Path {
+    /// The root.
+    pub fn root() -> Path {
+        Path::default()
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads a path as written.
+    pub fn parse(text: &str) -> Path {
+        Path(text.to_owned())
+    }
+
+    /// The place one step below this one.
+    pub fn join(&self, step: &str) -> Path {
+        let mut text = String::with_capacity(self.0.len() + step.len() + 1);
+        text.push_str(&self.0);
+        if !self.0.is_empty() {
+            text.push('/');
+        }
+        // An empty first step must not read as the root.
+        if self.0.is_empty() && step.is_empty() {
+            text.push_str("~2");
+        }
+        for c in step.chars() {
+            match c {
+                '~' => text.push_str("~0"),
+                '/' => text.push_str("~1"),
+                c => text.push(c),
+            }
+        }
+        Path(text)
+    }
+
+    /// The steps from the root, as they were joined.
+    pub fn steps(&self) -> impl Iterator<Item = String> + '_ {
+        let text = if self.0.is_empty() { None } else { Some(self.0.as_str()) };
+        text.into_iter()
+            .flat_map(|text| text.split('/'))
+            .map(|step| step.replace("~2", "").replace("~1", "/").replace("~0", "~"))
+    }
+
+    /// The path as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `other` is this place or below it.
+    pub fn contains(&self, other: &Path) -> bool {
+        match other.0.strip_prefix(&self.0) {
+            Some(rest) => self.is_root() || rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_come_back_as_joined() {
+        let steps = ["a/b", "~", "", "model.x", "~1"];
+        let path = steps.iter().fold(Path::root(), |path, step| path.join(step));
+        assert_eq!(path.as_str(), "a~1b/~0//model.x/~01");
+        assert_eq!(path.steps().collect::<Vec<_>>(), steps);
+        assert!(!Path::root().join("").is_root());
+        assert_eq!(Path::root().join("").steps().collect::<Vec<_>>(), [""]);
+    }
+
+    #[test]
+    fn a_sibling_with_the_same_beginning_is_not_below() {
+        assert!(Path::parse("a/b").contains(&Path::parse("a/b/c")));
+        assert!(!Path::parse("a/b").contains(&Path::parse("a/bc")));
+    }
+}
