@@ -104,7 +104,7 @@ fn umask() -> u32 {
     // stricter mask for an instant would harm.
     let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     rustix::process::umask(mask);
-    u32::from(mask.as_raw_mode())
+    mask.as_raw_mode()
 }
 
 #[cfg(not(unix))]
