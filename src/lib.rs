@@ -1,5 +1,9 @@
 //! A git-like versioned store for machine-learning checkpoints.
 
 pub mod durable;
+pub mod ledger;
 pub mod object;
+pub mod progress;
+pub mod refname;
+pub mod revision;
 pub mod value;

@@ -1,0 +1,130 @@
+//! The index of stored objects.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::text;
+use super::{Change, Ledger, LedgerError};
+use crate::object::{Locate, LocateError, Location, ObjectId, PackId};
+
+impl Locate for Ledger {
+    fn locate(&self, id: &ObjectId) -> Result<Option<Location>, LocateError> {
+        self.connection
+            .prepare_cached(
+                "SELECT packs.name, offset, stored_bytes, raw_bytes, codec
+                 FROM objects JOIN packs ON packs.number = objects.pack WHERE objects.name = ?1",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_row([id.as_bytes()], |row| {
+                        Ok(Location {
+                            pack: PackId(text::id(row, 0)?),
+                            offset: text::count(row, 1)?,
+                            stored_bytes: text::count(row, 2)?,
+                            raw_bytes: text::count(row, 3)?,
+                            codec: row.get(4)?,
+                        })
+                    })
+                    .optional()
+            })
+            .map_err(|error| LocateError { id: *id, source: error.into() })
+    }
+}
+
+impl Ledger {
+    /// The packs that the index knows, with their lengths in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn packs(&self) -> Result<Vec<(PackId, u64)>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT name, bytes FROM packs ORDER BY number")
+            .and_then(|mut statement| {
+                statement
+                    .query_map([], |row| Ok((PackId(text::id(row, 0)?), text::count(row, 1)?)))?
+                    .collect()
+            })
+            .map_err(LedgerError::during("list its packs"))
+    }
+
+    /// Names of the records that the index places in a pack, with their stored lengths in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn records_of(&self, pack: &PackId) -> Result<Vec<(ObjectId, u64)>, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT objects.name, stored_bytes FROM objects JOIN packs ON packs.number = objects.pack
+                 WHERE packs.name = ?1 ORDER BY objects.offset",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_map([pack.0.as_bytes()], |row| Ok((text::id(row, 0)?, text::count(row, 1)?)))?
+                    .collect()
+            })
+            .map_err(LedgerError::during("list the records of a pack"))
+    }
+}
+
+impl Change<'_> {
+    /// Enters a finished pack and the records in it. A record that the index already places elsewhere is
+    /// placed here from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be written.
+    pub fn add_pack(
+        &self,
+        pack: &PackId,
+        bytes: u64,
+        records: &[(ObjectId, Location)],
+    ) -> Result<(), LedgerError> {
+        self.enter_pack(pack, bytes, records).map_err(LedgerError::during("enter a pack"))
+    }
+
+    fn enter_pack(
+        &self,
+        pack: &PackId,
+        bytes: u64,
+        records: &[(ObjectId, Location)],
+    ) -> rusqlite::Result<()> {
+        let name = pack.0.as_bytes();
+        self.transaction.execute(
+            "INSERT OR IGNORE INTO packs (name, bytes) VALUES (?1, ?2)",
+            params![name, text::integer(bytes)?],
+        )?;
+        let number: i64 =
+            self.transaction
+                .query_row("SELECT number FROM packs WHERE name = ?1", [name], |row| row.get(0))?;
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT OR REPLACE INTO objects (name, pack, offset, stored_bytes, raw_bytes, codec)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for (id, location) in records {
+            insert.execute(params![
+                id.as_bytes(),
+                number,
+                text::integer(location.offset)?,
+                text::integer(location.stored_bytes)?,
+                text::integer(location.raw_bytes)?,
+                location.codec,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Removes a pack and the records that the index still places in it.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be written.
+    pub fn remove_pack(&self, pack: &PackId) -> Result<(), LedgerError> {
+        let name = pack.0.as_bytes();
+        self.transaction
+            .execute("DELETE FROM objects WHERE pack = (SELECT number FROM packs WHERE name = ?1)", [name])
+            .and_then(|_| self.transaction.execute("DELETE FROM packs WHERE name = ?1", [name]))
+            .map(drop)
+            .map_err(LedgerError::during("remove a pack"))
+    }
+}

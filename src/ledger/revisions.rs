@@ -1,0 +1,115 @@
+//! Revisions in the ledger.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::text;
+use super::{Change, Ledger, LedgerError};
+use crate::object::ObjectId;
+use crate::revision::Revision;
+
+/// A revision with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionRow {
+    /// Its name.
+    pub id: ObjectId,
+    /// What it says.
+    pub revision: Revision,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(ObjectId, String)> {
+    Ok((text::id(row, 0)?, row.get(1)?))
+}
+
+fn decode((id, body): (ObjectId, String)) -> Result<RevisionRow, LedgerError> {
+    match Revision::decode(body.as_bytes()) {
+        Ok(revision) => Ok(RevisionRow { id, revision }),
+        Err(error) => {
+            Err(LedgerError::Damaged { what: format!("revision {} does not parse: {error}", id.short()) })
+        }
+    }
+}
+
+impl Ledger {
+    /// The revision with this name.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read, or the row does not parse.
+    pub fn revision(&self, id: &ObjectId) -> Result<Option<Revision>, LedgerError> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT name, body FROM revisions WHERE name = ?1")
+            .and_then(|mut statement| statement.query_row([id.as_bytes()], read).optional())
+            .map_err(LedgerError::during("read a revision"))?;
+        Ok(found.map(decode).transpose()?.map(|row| row.revision))
+    }
+
+    /// All revisions, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read, or a row does not parse.
+    pub fn revisions(&self) -> Result<Vec<RevisionRow>, LedgerError> {
+        let rows: Vec<_> = self
+            .connection
+            .prepare_cached("SELECT name, body FROM revisions ORDER BY number")
+            .and_then(|mut statement| statement.query_map([], read)?.collect())
+            .map_err(LedgerError::during("list its revisions"))?;
+        rows.into_iter().map(decode).collect()
+    }
+
+    /// Names of the revisions whose name starts with these hexadecimal digits, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn revisions_starting_with(&self, digits: &str, limit: u32) -> Result<Vec<ObjectId>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT name FROM revisions WHERE lower(hex(name)) LIKE ?1 || '%' LIMIT ?2")
+            .and_then(|mut statement| {
+                statement.query_map(params![digits, limit], |row| text::id(row, 0))?.collect()
+            })
+            .map_err(LedgerError::during("look a revision up"))
+    }
+
+    /// The newest revision with this content.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn revision_of_tree(&self, tree: &ObjectId) -> Result<Option<ObjectId>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT name FROM revisions WHERE tree = ?1 ORDER BY number DESC LIMIT 1")
+            .and_then(|mut statement| {
+                statement.query_row([tree.as_bytes()], |row| text::id(row, 0)).optional()
+            })
+            .map_err(LedgerError::during("look a tree up"))
+    }
+}
+
+impl Change<'_> {
+    /// Enters a revision. Its object must already be in a synced pack, its parents already entered.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be written.
+    pub fn add_revision(&self, id: &ObjectId, revision: &Revision) -> Result<(), LedgerError> {
+        self.enter_revision(id, revision).map_err(LedgerError::during("enter a revision"))
+    }
+
+    fn enter_revision(&self, id: &ObjectId, revision: &Revision) -> rusqlite::Result<()> {
+        let body = String::from_utf8(revision.encode())
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        self.transaction.execute(
+            "INSERT OR IGNORE INTO revisions (name, tree, created, body) VALUES (?1, ?2, ?3, ?4)",
+            params![id.as_bytes(), revision.tree.as_bytes(), revision.created.to_string(), body],
+        )?;
+        for (position, parent) in (0i64..).zip(&revision.parents) {
+            self.transaction.execute(
+                "INSERT OR IGNORE INTO revision_parents (revision, position, parent) VALUES (?1, ?2, ?3)",
+                params![id.as_bytes(), position, parent.as_bytes()],
+            )?;
+        }
+        Ok(())
+    }
+}

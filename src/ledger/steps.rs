@@ -1,0 +1,180 @@
+//! The rows of the ledger: everything that was done to a checkpoint.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::chain;
+use super::text;
+use super::{Change, Ledger, LedgerError};
+use crate::object::ObjectId;
+use crate::refname::RefName;
+use crate::revision::{Step, StepKind};
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepStatus {
+    /// It was done.
+    Done,
+    /// It failed, for this reason; nothing changed.
+    Failed(String),
+}
+
+/// A step to be entered.
+#[derive(Debug, Clone, Copy)]
+pub struct NewStep<'a> {
+    /// The ref that it was done to.
+    pub ref_name: &'a RefName,
+    /// The revision that holds the result; `None` for a failed step.
+    pub revision: Option<ObjectId>,
+    /// What was done.
+    pub step: &'a Step,
+    /// How it ended.
+    pub status: &'a StepStatus,
+    /// Who did it.
+    pub actor: &'a str,
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRow {
+    /// Its number, from 1.
+    pub seq: i64,
+    /// The ref that it was done to.
+    pub ref_name: RefName,
+    /// The revision that holds the result.
+    pub revision: Option<ObjectId>,
+    /// What was done.
+    pub step: Step,
+    /// How it ended.
+    pub status: StepStatus,
+    /// Who did it.
+    pub actor: String,
+    /// Hash of the row before, [`GENESIS`](super::GENESIS) for the first.
+    pub previous_hash: ObjectId,
+    /// Hash of this row.
+    pub hash: ObjectId,
+}
+
+const COLUMNS: &str = "seq, ref, revision, kind, migration, version, group_number, digest, script, method,
+    input_tree, output_tree, change_record, engine, started, finished, status, error, actor,
+    previous_hash, hash";
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StepRow> {
+    let kind: String = row.get(3)?;
+    let kind = StepKind::from_word(&kind).ok_or_else(|| {
+        rusqlite::Error::InvalidColumnType(3, "kind".to_owned(), rusqlite::types::Type::Text)
+    })?;
+    let status: String = row.get(16)?;
+    let error: Option<String> = row.get(17)?;
+    Ok(StepRow {
+        seq: row.get(0)?,
+        ref_name: text::ref_name(row, 1)?,
+        revision: text::id_or_none(row, 2)?,
+        step: Step {
+            kind,
+            migration: row.get(4)?,
+            version: row.get(5)?,
+            group: row.get(6)?,
+            digest: text::id_or_none(row, 7)?,
+            script: text::id_or_none(row, 8)?,
+            method: row.get(9)?,
+            input: text::id(row, 10)?,
+            output: text::id(row, 11)?,
+            change: text::id_or_none(row, 12)?,
+            engine: row.get(13)?,
+            started: text::time(row, 14)?,
+            finished: text::time(row, 15)?,
+        },
+        status: if status == "failed" {
+            StepStatus::Failed(error.unwrap_or_default())
+        } else {
+            StepStatus::Done
+        },
+        actor: row.get(18)?,
+        previous_hash: text::id(row, 19)?,
+        hash: text::id(row, 20)?,
+    })
+}
+
+impl Ledger {
+    /// The rows of a ref, or all, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn steps(&self, name: Option<&RefName>) -> Result<Vec<StepRow>, LedgerError> {
+        let (filter, value) = match name {
+            Some(name) => ("WHERE ref = ?1", Some(name.as_str())),
+            None => ("WHERE ?1 IS NULL", None),
+        };
+        self.connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM steps {filter} ORDER BY seq"))
+            .and_then(|mut statement| statement.query_map([value], read)?.collect())
+            .map_err(LedgerError::during("read the history"))
+    }
+}
+
+impl Change<'_> {
+    /// Adds a row at the end of the chain and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be written.
+    pub fn append_step(&self, new: &NewStep<'_>) -> Result<i64, LedgerError> {
+        self.enter_step(new).map_err(LedgerError::during("add a row"))
+    }
+
+    fn enter_step(&self, new: &NewStep<'_>) -> rusqlite::Result<i64> {
+        let last: Option<(i64, ObjectId)> = self
+            .transaction
+            .query_row("SELECT seq, hash FROM steps ORDER BY seq DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, text::id(row, 1)?))
+            })
+            .optional()?;
+        let (seq, previous_hash) = last.map_or((1, chain::GENESIS), |(seq, hash)| (seq + 1, hash));
+        let mut row = StepRow {
+            seq,
+            ref_name: new.ref_name.clone(),
+            revision: new.revision,
+            step: new.step.clone(),
+            status: new.status.clone(),
+            actor: new.actor.to_owned(),
+            previous_hash,
+            hash: previous_hash,
+        };
+        row.hash = chain::hash(&row);
+        let step = &row.step;
+        let (status, error) = match &row.status {
+            StepStatus::Done => ("done", None),
+            StepStatus::Failed(error) => ("failed", Some(error)),
+        };
+        self.transaction
+            .prepare_cached(&format!(
+                "INSERT INTO steps ({COLUMNS}) VALUES
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
+            ))?
+            .execute(params![
+                row.seq,
+                row.ref_name.as_str(),
+                row.revision.as_ref().map(ObjectId::as_bytes),
+                step.kind.as_str(),
+                step.migration,
+                step.version,
+                step.group,
+                step.digest.as_ref().map(ObjectId::as_bytes),
+                step.script.as_ref().map(ObjectId::as_bytes),
+                step.method,
+                step.input.as_bytes(),
+                step.output.as_bytes(),
+                step.change.as_ref().map(ObjectId::as_bytes),
+                step.engine,
+                step.started.to_string(),
+                step.finished.to_string(),
+                status,
+                error,
+                row.actor,
+                row.previous_hash.as_bytes(),
+                row.hash.as_bytes(),
+            ])?;
+        Ok(row.seq)
+    }
+}
