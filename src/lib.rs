@@ -2,6 +2,7 @@
 
 pub mod durable;
 pub mod ledger;
+pub mod migration;
 pub mod object;
 pub mod progress;
 pub mod refname;

@@ -70,6 +70,22 @@ impl Path {
             None => false,
         }
     }
+
+    /// The place that has the same steps below `to` as this one has below `from`.
+    ///
+    /// # Panics
+    ///
+    /// If this place is not `from` or below it.
+    pub fn rebase(&self, from: &Path, to: &Path) -> Path {
+        assert!(from.contains(self), "`{self}` is not below `{from}`");
+        let rest = &self.0[from.0.len()..];
+        let rest = rest.strip_prefix('/').unwrap_or(rest);
+        match (to.is_root(), self.0.len() == from.0.len()) {
+            (_, true) => to.clone(),
+            (true, false) => Path(rest.to_owned()),
+            (false, false) => Path(format!("{to}/{rest}")),
+        }
+    }
 }
 
 impl fmt::Display for Path {
@@ -90,6 +106,16 @@ mod tests {
         assert_eq!(path.steps().collect::<Vec<_>>(), steps);
         assert!(!Path::root().join("").is_root());
         assert_eq!(Path::root().join("").steps().collect::<Vec<_>>(), [""]);
+    }
+
+    #[test]
+    fn a_place_is_rebased_with_its_steps() {
+        let rebase =
+            |path, from, to| Path::parse(path).rebase(&Path::parse(from), &Path::parse(to)).to_string();
+        assert_eq!(rebase("a/b/c", "a", "x/y"), "x/y/b/c");
+        assert_eq!(rebase("a/b", "", "x"), "x/a/b");
+        assert_eq!(rebase("a/b", "a", ""), "b");
+        assert_eq!(rebase("a", "a", "x"), "x");
     }
 
     #[test]

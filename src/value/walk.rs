@@ -11,6 +11,8 @@ pub struct Place {
     pub path: Path,
     /// What.
     pub node: NodeId,
+    /// The node it was reached from; `None` for the root.
+    pub parent: Option<NodeId>,
     /// Whether the same node was already visited at an earlier place; what is below it is then not
     /// visited again.
     pub repeated: bool,
@@ -25,15 +27,15 @@ pub struct Place {
 pub fn places(graph: &Graph) -> Vec<Place> {
     let mut seen = HashSet::new();
     let mut out = Vec::new();
-    let mut todo = vec![(Path::root(), graph.root)];
+    let mut todo = vec![(Path::root(), graph.root, None)];
     let mut below = Vec::new();
-    while let Some((path, node)) = todo.pop() {
+    while let Some((path, node, parent)) = todo.pop() {
         let repeated = !is_atom(graph.kind(node)) && !seen.insert(node);
         if !repeated {
             steps_below(graph, &path, node, &mut below);
-            todo.extend(below.drain(..).rev());
+            todo.extend(below.drain(..).rev().map(|(path, child)| (path, child, Some(node))));
         }
-        out.push(Place { path, node, repeated });
+        out.push(Place { path, node, parent, repeated });
     }
     out
 }

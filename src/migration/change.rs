@@ -1,0 +1,265 @@
+//! The change record: what a migration did to a checkpoint, found by the identity of its parts.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Graph, NodeId, Path, Place, StorageId, is_atom, places};
+
+/// The only encoding of a change record that this version writes and reads.
+pub const CHANGE_ENCODING: u32 = 1;
+
+/// What a migration did to a checkpoint.
+///
+/// Only the topmost of each change is listed: when a dict moved, what it holds moved with it. Containers,
+/// objects and tensors are followed by identity, text and numbers by their place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRecord {
+    /// [`CHANGE_ENCODING`].
+    pub encoding: u32,
+    /// What is the same object at another place.
+    pub moved: Vec<Move>,
+    /// Places whose object is gone, as they were before.
+    pub dropped: Vec<Path>,
+    /// Places whose object is new, as they are after.
+    pub added: Vec<Path>,
+    /// Places that hold another value than before: text, numbers, or a tensor that was recomputed.
+    pub changed: Vec<Path>,
+    /// Places of new tensors that look into a storage that another tensor had before, with that tensor's
+    /// place.
+    pub derived: Vec<Move>,
+}
+
+/// From one place to another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Move {
+    /// The place before.
+    pub from: Path,
+    /// The place after.
+    pub to: Path,
+}
+
+impl ChangeRecord {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.moved.is_empty() && self.dropped.is_empty() && self.added.is_empty() && self.changed.is_empty()
+    }
+
+    /// Compares a graph with what became of it. Nodes that are still the same object must have kept their
+    /// ids.
+    pub fn between(before: &Graph, after: &Graph) -> ChangeRecord {
+        let (old, new) = (Index::of(before), Index::of(after));
+        let mut record = ChangeRecord { encoding: CHANGE_ENCODING, ..ChangeRecord::default() };
+        for place in old.first_places() {
+            let id = place.node;
+            if is_atom(before.kind(id)) {
+                compare_atom(before, after, &old, &new, place, &mut record);
+            } else if let Some(now) = new.path(id) {
+                if old.carried_path(&new, place).as_ref() != Some(now) {
+                    record.moved.push(Move { from: place.path.clone(), to: now.clone() });
+                }
+                if before.as_tensor(id) != after.as_tensor(id) {
+                    record.changed.push(now.clone());
+                }
+            } else if place.parent.is_none_or(|parent| new.path(parent).is_some()) {
+                record.dropped.push(place.path.clone());
+            }
+        }
+        for place in new.first_places() {
+            let id = place.node;
+            let is_new = if is_atom(after.kind(id)) {
+                // An atom under a new parent is part of what was added with the parent.
+                new.carried_path(&old, place).is_some_and(|then| !old.has_atom_at(before, &then))
+            } else {
+                !old.has(id) && place.parent.is_none_or(|parent| old.has(parent))
+            };
+            if is_new {
+                record.added.push(place.path.clone());
+            }
+            if let (false, Some(tensor)) = (old.has(id), after.as_tensor(id)) {
+                let from = old.by_storage.get(&tensor.storage.storage);
+                if let Some(from) = from {
+                    record.derived.push(Move { from: from.clone(), to: place.path.clone() });
+                }
+            }
+        }
+        record
+    }
+}
+
+/// Text and numbers have no identity: what counts is whether the place still holds the same value.
+fn compare_atom(
+    before: &Graph,
+    after: &Graph,
+    old: &Index,
+    new: &Index,
+    place: &Place,
+    record: &mut ChangeRecord,
+) {
+    let Some(now) = old.carried_path(new, place) else { return };
+    match new.by_path.get(&now) {
+        Some(id) if is_atom(after.kind(*id)) => {
+            if after.kind(*id) != before.kind(place.node) {
+                record.changed.push(now);
+            }
+        }
+        _ => record.dropped.push(place.path.clone()),
+    }
+}
+
+/// Where the nodes of a graph are.
+struct Index {
+    places: Vec<Place>,
+    by_node: HashMap<NodeId, Path>,
+    by_path: HashMap<Path, NodeId>,
+    by_storage: HashMap<StorageId, Path>,
+    nodes: HashSet<NodeId>,
+}
+
+impl Index {
+    fn of(graph: &Graph) -> Index {
+        let places = places(graph);
+        let mut by_node = HashMap::new();
+        let mut by_path = HashMap::new();
+        let mut by_storage = HashMap::new();
+        let mut nodes = HashSet::new();
+        for place in &places {
+            nodes.insert(place.node);
+            if !is_atom(graph.kind(place.node)) {
+                by_node.entry(place.node).or_insert_with(|| place.path.clone());
+            }
+            by_path.entry(place.path.clone()).or_insert(place.node);
+            if let Some(tensor) = graph.as_tensor(place.node) {
+                by_storage.entry(tensor.storage.storage).or_insert_with(|| place.path.clone());
+            }
+        }
+        Index { places, by_node, by_path, by_storage, nodes }
+    }
+
+    fn first_places(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| !place.repeated)
+    }
+
+    fn has(&self, id: NodeId) -> bool {
+        self.nodes.contains(&id)
+    }
+
+    /// The first place of a container, object or tensor.
+    fn path(&self, id: NodeId) -> Option<&Path> {
+        self.by_node.get(&id)
+    }
+
+    fn has_atom_at(&self, graph: &Graph, path: &Path) -> bool {
+        self.by_path.get(path).is_some_and(|id| is_atom(graph.kind(*id)))
+    }
+
+    /// Where a place would be in `other` if it had stayed with its parent.
+    fn carried_path(&self, other: &Index, place: &Place) -> Option<Path> {
+        match place.parent {
+            None => Some(Path::root()),
+            Some(parent) => {
+                let was = self.path(parent)?;
+                Some(place.path.rebase(was, other.path(parent)?))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Dtype, Kind, Storage, StorageRef, Tail, Tensor};
+
+    fn tensor(graph: &mut Graph) -> NodeId {
+        let storage = graph.add_storage(Storage { key: graph.storages.len().to_string(), bytes: 4 });
+        graph.add(Kind::Tensor(Box::new(Tensor {
+            dtype: Dtype::F32,
+            shape: vec![1],
+            strides: vec![1],
+            offset: 0,
+            storage: StorageRef { storage, class: String::new(), location: String::new(), elements: 1 },
+            requires_grad: false,
+            hooks: None,
+            metadata: None,
+        })))
+    }
+
+    fn remove(graph: &mut Graph, dict: NodeId, key: &str) {
+        let keep: Vec<Tail> = graph
+            .node(dict)
+            .tail
+            .iter()
+            .filter(|step| !matches!(step, Tail::Set(k, _) if graph.as_str(*k) == Some(key)))
+            .cloned()
+            .collect();
+        graph.node_mut(dict).tail = keep;
+    }
+
+    fn checkpoint() -> (Graph, NodeId) {
+        let mut graph = Graph::new();
+        let state = graph.add(Kind::Dict);
+        let root = graph.root;
+        graph.set(root, "state", state);
+        for key in ["a", "b"] {
+            let value = tensor(&mut graph);
+            graph.set(state, key, value);
+        }
+        let lr = graph.add(Kind::Float(0.1.into()));
+        graph.set(root, "lr", lr);
+        (graph, state)
+    }
+
+    fn moves(moves: &[Move]) -> Vec<(&str, &str)> {
+        moves.iter().map(|m| (m.from.as_str(), m.to.as_str())).collect()
+    }
+
+    #[test]
+    fn equal_weights_are_told_apart_by_identity() {
+        let (before, state) = checkpoint();
+        let mut after = before.clone();
+        let (a, b) = (after.get(state, "a").unwrap(), after.get(state, "b").unwrap());
+        after.set(state, "a", b);
+        after.set(state, "b", a);
+        let record = ChangeRecord::between(&before, &after);
+        assert_eq!(moves(&record.moved), [("state/a", "state/b"), ("state/b", "state/a")]);
+        assert!(record.dropped.is_empty() && record.added.is_empty());
+    }
+
+    #[test]
+    fn what_is_inside_a_moved_dict_is_not_listed_again() {
+        let (before, state) = checkpoint();
+        let mut after = before.clone();
+        let root = after.root;
+        remove(&mut after, root, "state");
+        after.set(root, "state_dict", state);
+        let record = ChangeRecord::between(&before, &after);
+        assert_eq!(moves(&record.moved), [("state", "state_dict")]);
+        assert!(record.added.is_empty() && record.dropped.is_empty() && record.changed.is_empty());
+    }
+
+    #[test]
+    fn dropped_added_and_changed_are_listed() {
+        let (before, state) = checkpoint();
+        let mut after = before.clone();
+        remove(&mut after, state, "a");
+        let root = after.root;
+        let lr = after.add(Kind::Float(0.2.into()));
+        after.set(root, "lr", lr);
+        let epoch = after.add(Kind::Int(3));
+        after.set(root, "epoch", epoch);
+        let new = tensor(&mut after);
+        after.set(state, "c", new);
+        let record = ChangeRecord::between(&before, &after);
+        assert_eq!(record.dropped, [Path::parse("state/a")]);
+        assert_eq!(record.changed, [Path::parse("lr")]);
+        assert_eq!(record.added, [Path::parse("state/c"), Path::parse("epoch")]);
+        assert!(record.moved.is_empty());
+    }
+
+    #[test]
+    fn nothing_changed_gives_an_empty_record() {
+        let (graph, _) = checkpoint();
+        assert!(ChangeRecord::between(&graph, &graph).is_empty());
+    }
+}

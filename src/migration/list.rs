@@ -1,0 +1,337 @@
+//! The list of applied migrations that a checkpoint carries in itself.
+//!
+//! The form is that of anemoi-models (`Migrator.register_migrations` and `Migrator.sync`, release 0.19): a
+//! list of dicts with `name`, `metadata` (an object or dict with `versions` and `final`) and `signature`
+//! under a key of the checkpoint; and a history of what was run, a list of dicts with `type`, `name` and
+//! `signature`, under `hyper_parameters`, `metadata`, `migrations`, `history`.
+
+use crate::value::{Graph, Kind, NodeId, Tail};
+
+/// The key of the list where nothing else is said.
+pub const DEFAULT_LIST_KEY: &str = "migrations";
+
+/// Where the history is kept.
+const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
+
+/// The class of `metadata` that anemoi-models writes.
+const METADATA_CLASS: (&str, &str) = ("anemoi.models.migrations.migrator", "MigrationMetadata");
+
+/// The version of the list's own form, which anemoi-models keeps beside a migration's version.
+const LIST_FORM: (&str, &str) = ("migration", "1.0.0");
+
+/// One migration in a checkpoint's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its version, as text.
+    pub version: Option<String>,
+    /// Whether it opens a group.
+    pub is_final: bool,
+    /// The signature as the framework wrote it.
+    pub signature: Option<String>,
+}
+
+/// What was done to a checkpoint, for its own history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// A migration ran.
+    Migrate,
+    /// A migration was undone.
+    Rollback,
+}
+
+/// A checkpoint's list is not of a known form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the checkpoint's list of migrations under `{key}` cannot be read: {reason}")]
+pub struct ListError {
+    /// The key of the list.
+    pub key: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// Reads the list; `None` where the checkpoint has none.
+///
+/// # Errors
+///
+/// If there is something under the key that is no list of migrations.
+pub fn read(graph: &Graph, key: &str) -> Result<Option<Vec<Listed>>, ListError> {
+    let Some(list) = graph.get(graph.root, key) else { return Ok(None) };
+    let fail = |reason: String| ListError { key: key.to_owned(), reason };
+    if !matches!(graph.kind(list), Kind::List) {
+        return Err(fail("it is not a list".into()));
+    }
+    let mut out = Vec::new();
+    for (place, entry) in graph.elements(list).enumerate() {
+        let listed = match graph.as_str(entry) {
+            Some(name) => Listed { name: name.to_owned(), version: None, is_final: false, signature: None },
+            None => read_entry(graph, entry)
+                .ok_or_else(|| fail(format!("entry {place} has no name that is text")))?,
+        };
+        out.push(listed);
+    }
+    Ok(Some(out))
+}
+
+fn read_entry(graph: &Graph, entry: NodeId) -> Option<Listed> {
+    let name = graph.as_str(graph.get(entry, "name")?)?.to_owned();
+    let signature = graph.get(entry, "signature").and_then(|id| graph.as_str(id)).map(str::to_owned);
+    let metadata = graph.get(entry, "metadata").map(|id| state(graph, id));
+    let versions = metadata.and_then(|id| graph.get(id, "versions"));
+    let version = versions.and_then(|versions| {
+        let mut packages = graph.items(versions).into_iter().filter_map(|(key, value)| {
+            (graph.as_str(key)? != LIST_FORM.0).then(|| graph.as_str(value)).flatten()
+        });
+        packages.next().map(str::to_owned)
+    });
+    let is_final = metadata
+        .and_then(|id| graph.get(id, "final"))
+        .is_some_and(|id| matches!(graph.kind(id), Kind::Bool(true)));
+    Some(Listed { name, version, is_final, signature })
+}
+
+/// An object's state where it has one, else the node itself.
+fn state(graph: &Graph, id: NodeId) -> NodeId {
+    let built = graph.node(id).tail.iter().rev().find_map(|step| match step {
+        Tail::Build(state) => Some(*state),
+        _ => None,
+    });
+    built.unwrap_or(id)
+}
+
+/// Names and signatures of the migrations that the checkpoint's own history says were run and not undone.
+pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
+    let mut out: Vec<(String, Option<String>)> = Vec::new();
+    let Some(history) = graph.get_in(graph.root, &HISTORY) else { return out };
+    for entry in graph.elements(history) {
+        let text = |key| graph.get(entry, key).and_then(|id| graph.as_str(id));
+        let Some(name) = text("name") else { continue };
+        out.retain(|(known, _)| known != name);
+        if text("type") != Some("rollback") {
+            out.push((name.to_owned(), text("signature").map(str::to_owned)));
+        }
+    }
+    out
+}
+
+/// Adds a migration at the end of the list and to the history, as the framework does when it runs one.
+///
+/// The list is made where there is none; the history only where the checkpoint has a place for it.
+///
+/// # Errors
+///
+/// If there is something under the key that is no list.
+pub fn append(graph: &mut Graph, key: &str, version_key: &str, listed: &Listed) -> Result<(), ListError> {
+    let entry = new_entry(graph, key, version_key, listed);
+    let list = list_node(graph, key)?;
+    graph.node_mut(list).tail.push(Tail::Append(entry));
+    add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+    Ok(())
+}
+
+/// Removes the last migration from the list and enters its rollback in the history.
+///
+/// # Errors
+///
+/// If the list is missing, or its last entry has another name.
+pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListError> {
+    let fail = |reason: String| ListError { key: key.to_owned(), reason };
+    let entries = read(graph, key)?.ok_or_else(|| fail("it is missing".into()))?;
+    let last = match entries.last() {
+        Some(last) if last.name == name => last.clone(),
+        Some(last) => return Err(fail(format!("its last entry is `{}`, not `{name}`", last.name))),
+        None => return Err(fail("it is empty".into())),
+    };
+    let list = list_node(graph, key)?;
+    let tail = &mut graph.node_mut(list).tail;
+    if let Some(place) = tail.iter().rposition(|step| matches!(step, Tail::Append(_))) {
+        tail.remove(place);
+    }
+    add_history(graph, Done::Rollback, name, last.signature.as_deref());
+    Ok(())
+}
+
+/// Replaces the whole list, without a word in the history: what a baseline does.
+///
+/// # Errors
+///
+/// If there is something under the key that is no list.
+pub fn replace(graph: &mut Graph, key: &str, version_key: &str, listed: &[Listed]) -> Result<(), ListError> {
+    let known = read(graph, key)?.unwrap_or_default();
+    let list = list_node(graph, key)?;
+    let old: Vec<NodeId> = graph.elements(list).collect();
+    let mut tail = Vec::new();
+    for entry in listed {
+        let kept = known.iter().position(|other| other.name == entry.name).map(|place| old[place]);
+        let node = match kept {
+            Some(node) => node,
+            None => new_entry(graph, key, version_key, entry),
+        };
+        tail.push(Tail::Append(node));
+    }
+    graph.node_mut(list).tail = tail;
+    Ok(())
+}
+
+fn list_node(graph: &mut Graph, key: &str) -> Result<NodeId, ListError> {
+    match graph.get(graph.root, key) {
+        Some(list) if matches!(graph.kind(list), Kind::List) => Ok(list),
+        Some(_) => Err(ListError { key: key.to_owned(), reason: "it is not a list".into() }),
+        None => {
+            let list = graph.add(Kind::List);
+            let root = graph.root;
+            graph.set(root, key, list);
+            Ok(list)
+        }
+    }
+}
+
+fn new_entry(graph: &mut Graph, key: &str, version_key: &str, listed: &Listed) -> NodeId {
+    let versions = graph.add(Kind::Dict);
+    if let Some(version) = &listed.version {
+        for (name, text) in [LIST_FORM, (version_key, version.as_str())] {
+            let text = graph.add_str(text);
+            graph.set(versions, name, text);
+        }
+    }
+    let fields = graph.add(Kind::Dict);
+    graph.set(fields, "versions", versions);
+    let is_final = graph.add(Kind::Bool(listed.is_final));
+    graph.set(fields, "final", is_final);
+    let metadata = match metadata_class(graph, key) {
+        Some(class) => {
+            let args = graph.add(Kind::Tuple(Vec::new()));
+            let object = graph.add(Kind::NewObj { class, args });
+            graph.node_mut(object).tail.push(Tail::Build(fields));
+            object
+        }
+        None => fields,
+    };
+    let entry = graph.add(Kind::Dict);
+    let name = graph.add_str(&listed.name);
+    graph.set(entry, "name", name);
+    graph.set(entry, "metadata", metadata);
+    let signature = graph.add_str(listed.signature.as_deref().unwrap_or_default());
+    graph.set(entry, "signature", signature);
+    entry
+}
+
+/// The class for a new entry's metadata: that of the entries already there, else the framework's where the
+/// checkpoint already needs classes to load. A checkpoint of plain data gets a plain dict, so that it still
+/// loads with `weights_only=True`.
+fn metadata_class(graph: &mut Graph, key: &str) -> Option<NodeId> {
+    let last = graph.get(graph.root, key).and_then(|list| graph.elements(list).last());
+    if let Some(metadata) = last.and_then(|entry| graph.get(entry, "metadata")) {
+        return match graph.kind(metadata) {
+            Kind::NewObj { class, .. } => Some(*class),
+            _ => None,
+        };
+    }
+    if !needs_classes(graph) {
+        return None;
+    }
+    let (module, name) = METADATA_CLASS;
+    Some(graph.add(Kind::Global { module: module.to_owned(), name: name.to_owned() }))
+}
+
+/// Whether the checkpoint names a class that `torch.load(weights_only=True)` does not know by itself.
+fn needs_classes(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|node| match &node.kind {
+        Kind::Global { module, .. } => {
+            let top = module.split('.').next().unwrap_or_default();
+            !matches!(top, "torch" | "collections" | "_codecs" | "__builtin__" | "builtins")
+        }
+        _ => false,
+    })
+}
+
+fn add_history(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
+    let Some(metadata) = graph.get_in(graph.root, &HISTORY[..2]) else { return };
+    if !matches!(graph.kind(metadata), Kind::Dict) {
+        return;
+    }
+    let mut place = metadata;
+    for key in &HISTORY[2..] {
+        place = match graph.get(place, key) {
+            Some(found) => found,
+            None => {
+                let kind = if *key == "history" { Kind::List } else { Kind::Dict };
+                let made = graph.add(kind);
+                graph.set(place, key, made);
+                made
+            }
+        };
+    }
+    if !matches!(graph.kind(place), Kind::List) {
+        return;
+    }
+    let entry = graph.add(Kind::Dict);
+    let kind = match done {
+        Done::Migrate => "migrate",
+        Done::Rollback => "rollback",
+    };
+    for (key, text) in [("type", kind), ("name", name), ("signature", signature.unwrap_or_default())] {
+        let text = graph.add_str(text);
+        graph.set(entry, key, text);
+    }
+    graph.node_mut(place).tail.push(Tail::Append(entry));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(name: &str) -> Listed {
+        Listed {
+            name: name.into(),
+            version: Some("0.8.1".into()),
+            is_final: false,
+            signature: Some("abc".into()),
+        }
+    }
+
+    fn with_history() -> Graph {
+        let mut graph = Graph::new();
+        let (root, outer, inner) = (graph.root, graph.add(Kind::Dict), graph.add(Kind::Dict));
+        graph.set(root, "hyper_parameters", outer);
+        graph.set(outer, "metadata", inner);
+        graph
+    }
+
+    #[test]
+    fn entries_read_back_as_appended() {
+        let mut graph = with_history();
+        assert_eq!(read(&graph, "migrations"), Ok(None));
+        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        append(&mut graph, "migrations", "anemoi-models", &listed("m2")).unwrap();
+        assert_eq!(read(&graph, "migrations"), Ok(Some(vec![listed("m1"), listed("m2")])));
+        assert_eq!(executed(&graph).len(), 2);
+        remove_last(&mut graph, "migrations", "m2").unwrap();
+        assert_eq!(read(&graph, "migrations"), Ok(Some(vec![listed("m1")])));
+        assert_eq!(executed(&graph), [("m1".to_owned(), Some("abc".to_owned()))]);
+    }
+
+    #[test]
+    fn another_than_the_last_is_not_removed() {
+        let mut graph = with_history();
+        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        assert!(remove_last(&mut graph, "migrations", "m0").is_err());
+    }
+
+    #[test]
+    fn plain_data_stays_plain() {
+        let mut graph = Graph::new();
+        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        assert!(!needs_classes(&graph));
+        graph.add(Kind::Global { module: "omegaconf".into(), name: "DictConfig".into() });
+        let root = graph.root;
+        let list = graph.add(Kind::List);
+        graph.set(root, "migrations", list);
+        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        let entry = graph.elements(list).next().unwrap();
+        let metadata = graph.get(entry, "metadata").unwrap();
+        assert!(matches!(graph.kind(metadata), Kind::NewObj { .. }));
+        assert_eq!(read(&graph, "migrations"), Ok(Some(vec![listed("m1")])));
+    }
+}

@@ -1,0 +1,4 @@
+//! Migrations.
+mod change;
+pub mod list;
+pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
