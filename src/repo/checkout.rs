@@ -1,0 +1,452 @@
+//! Bringing a checkpoint to a version, and writing its file.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::durable::{DurableFile, directory_of};
+use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
+use crate::object::ObjectId;
+use crate::refname::RefName;
+use crate::revision::{REVISION_ENCODING, Revision, Step};
+use crate::snapshot::{self, Tree};
+
+use super::catalogue::group_rows;
+use super::import::ImportOptions;
+use super::open::absolute;
+use super::plan::{PlanOptions, PlanReport, Planned};
+use super::run::{Failed, Position, Sources};
+use super::working::{FileState, Stamp, path_text};
+use super::{Context, Repo, RepoError};
+
+/// What to check out, and where to.
+#[derive(Debug, Clone)]
+pub struct CheckoutOptions<'a> {
+    /// Where the ref shall be; `None` leaves it where it is and only writes the file.
+    pub plan: PlanOptions<'a>,
+    /// Whether the ref shall be brought to the plan's target.
+    pub migrate: bool,
+    /// A revision to go to instead.
+    pub revision: Option<&'a str>,
+    /// Writes here instead of the working file.
+    pub output: Option<&'a Path>,
+    /// Imports a changed working file first instead of refusing.
+    pub import: bool,
+    /// Overwrites what is at the destination, even if it is not stored.
+    pub force: bool,
+    /// Why.
+    pub message: Option<&'a str>,
+}
+
+/// What a checkout did.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckoutReport {
+    /// What was planned, and carried out.
+    #[serde(flatten)]
+    pub plan: PlanReport,
+    /// The revision that the ref names now, if another than before.
+    pub new_revision: Option<ObjectId>,
+    /// The revision that the ref named before.
+    pub previous: ObjectId,
+    /// The file that holds the revision now.
+    pub output: Option<String>,
+    /// Length of the file if it was written, else 0.
+    pub bytes_written: u64,
+    /// What scripts printed.
+    pub printed: String,
+}
+
+impl Repo {
+    /// Brings a ref to a version: plans, runs, records, and writes the file. The revision before stays.
+    ///
+    /// Objects are stored and synced first, then the ledger is changed in one transaction, then the file is
+    /// written beside its place, synced and renamed. Whatever stops it leaves the old state or the new one.
+    ///
+    /// # Errors
+    ///
+    /// If there is no plan, a script fails (its run is then in the ledger), or the destination holds what is
+    /// not stored. The ref and the files are then as they were.
+    pub fn checkout(
+        &mut self,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<CheckoutReport, RepoError> {
+        if options.import {
+            self.import_changed(options, context)?;
+        }
+        let _lock = self.lock()?;
+        if let Some(name) = options.revision {
+            return self.checkout_revision(name, options, context);
+        }
+        if !options.migrate {
+            let row = self.branch_named(options.plan.name)?;
+            let revision = self.revision(&row.revision)?;
+            let target = self.destination(options, &row, context)?;
+            return self.finish(options, context, standing(&row, &revision), row.revision, target);
+        }
+        let planned = self.planned(&options.plan)?;
+        let target = self.destination(options, &planned.row, context)?;
+        if planned.plan.in_sync() {
+            let row = &planned.row;
+            return self.finish(options, context, planned.report(), row.revision, target);
+        }
+        let (id, printed) = self.migrate(&planned, options, context)?;
+        let mut report = self.finish(options, context, planned.report(), id, target)?;
+        report.new_revision = Some(id);
+        report.printed = printed;
+        Ok(report)
+    }
+
+    /// Carries the plan out and moves the ref.
+    fn migrate(
+        &mut self,
+        planned: &Planned,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<(ObjectId, String), RepoError> {
+        let Planned { row, revision, lineage, catalogue, plan } = planned;
+        let sources = Sources { catalogue, lineage };
+        let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
+        let mut steps: Vec<Step> = Vec::new();
+        let mut printed = String::new();
+        for operation in &plan.operations {
+            match self.carry_out(operation, &position, &sources, context) {
+                Ok(done) => {
+                    position = done.position;
+                    steps.push(done.step);
+                    printed.push_str(&done.printed);
+                }
+                Err(failed) => return Err(self.record_failure(row, *failed, context)?),
+            }
+        }
+        let tree = snapshot::read_tree(&self.reader(), &position.tree)?;
+        let at = context.time();
+        let next = Revision {
+            encoding: REVISION_ENCODING,
+            tree: position.tree,
+            parents: vec![row.revision],
+            format: tree.format.clone(),
+            file: self.known_file(&position.tree)?,
+            file_bytes: tree.file_bytes(),
+            tensors: tree.tensors.len() as u64,
+            applied: Some(position.applied),
+            steps,
+            actor: context.actor.to_owned(),
+            created: at,
+            message: options.message.map_or_else(|| default_message(planned), str::to_owned),
+        };
+        let mut writer = self.store.writer(&self.ledger);
+        let id = writer.put(&next.encode(), Default::default())?;
+        let pack = writer.finish()?;
+        let change = self.ledger.change()?;
+        if let Some(pack) = &pack {
+            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
+        }
+        change.add_revision(&id, &next)?;
+        for step in &next.steps {
+            change.append_step(&NewStep {
+                ref_name: &row.name,
+                revision: Some(id),
+                step,
+                status: &StepStatus::Done,
+                actor: context.actor,
+            })?;
+        }
+        change.move_ref(&RefMove {
+            name: &row.name,
+            kind: RefKind::Branch,
+            expected: Some(row.revision),
+            new: Some(id),
+            operation: "checkout",
+            at,
+            actor: context.actor,
+        })?;
+        change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
+        if options.plan.catalogue.given.is_some() {
+            change.set_catalogue(&row.name, &path_text(&catalogue.directory))?;
+        }
+        change.commit()?;
+        Ok((id, printed))
+    }
+
+    /// Enters a failed run in the ledger and gives its error back.
+    fn record_failure(
+        &mut self,
+        row: &RefRow,
+        failed: Failed,
+        context: &Context<'_>,
+    ) -> Result<RepoError, RepoError> {
+        let mut text = failed.error.to_string();
+        let mut source = std::error::Error::source(&failed.error);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        let change = self.ledger.change()?;
+        change.append_step(&NewStep {
+            ref_name: &row.name,
+            revision: None,
+            step: &failed.step,
+            status: &StepStatus::Failed(text),
+            actor: context.actor,
+        })?;
+        change.commit()?;
+        Ok(failed.error)
+    }
+
+    /// Goes to a revision: with an output it is only written there, else the ref is moved to it.
+    fn checkout_revision(
+        &mut self,
+        name: &str,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<CheckoutReport, RepoError> {
+        let id = self.revision_named(name)?;
+        let revision = self.revision(&id)?;
+        let row = self.branch_named(options.plan.name)?;
+        let target = self.destination(options, &row, context)?;
+        let mut plan = standing(&row, &revision);
+        plan.revision = id;
+        if options.output.is_some() {
+            let mut report = self.report(plan, row.revision);
+            self.write_output(&mut report, &id, target.as_deref(), context)?;
+            return Ok(report);
+        }
+        let moved = id != row.revision;
+        if moved {
+            let change = self.ledger.change()?;
+            change.move_ref(&RefMove {
+                name: &row.name,
+                kind: RefKind::Branch,
+                expected: Some(row.revision),
+                new: Some(id),
+                operation: "checkout",
+                at: context.time(),
+                actor: context.actor,
+            })?;
+            change.commit()?;
+        }
+        plan.revision = row.revision;
+        let mut report = self.finish(options, context, plan, id, target)?;
+        report.new_revision = moved.then_some(id);
+        Ok(report)
+    }
+
+    /// Makes the ref HEAD and writes its file where that does not hold the revision yet.
+    fn finish(
+        &mut self,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+        plan: PlanReport,
+        id: ObjectId,
+        target: Option<PathBuf>,
+    ) -> Result<CheckoutReport, RepoError> {
+        let name = plan.ref_name.clone();
+        let previous = plan.revision;
+        let mut report = self.report(plan, previous);
+        let change = self.ledger.change()?;
+        change.set_setting("head", name.as_str())?;
+        change.commit()?;
+        if let Some(target) = target {
+            let state = self.file_state(&target, context.progress)?;
+            if state == FileState::Holds(id) && !options.force {
+                report.output = Some(path_text(&target));
+            } else {
+                let written = self.write_output(&mut report, &id, Some(&target), context)?;
+                if let Some(file) = written {
+                    self.remember(&name, &target, id, file)?;
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    fn report(&self, plan: PlanReport, previous: ObjectId) -> CheckoutReport {
+        CheckoutReport {
+            plan,
+            new_revision: None,
+            previous,
+            output: None,
+            bytes_written: 0,
+            printed: String::new(),
+        }
+    }
+
+    /// The file to write, once it is sure that nothing is lost by that; `None` where the ref has none.
+    fn destination(
+        &self,
+        options: &CheckoutOptions<'_>,
+        row: &RefRow,
+        context: &Context<'_>,
+    ) -> Result<Option<PathBuf>, RepoError> {
+        let remembered = self.remembered_file(&row.name)?.map(|file| PathBuf::from(file.path));
+        let path = match options.output {
+            Some(output) => absolute(output)?,
+            None => match remembered.clone() {
+                Some(path) => path,
+                None => return Ok(None),
+            },
+        };
+        if path.is_dir() {
+            return Err(RepoError::NotAFile { path, what: "a directory" });
+        }
+        let unsafe_to_write = !options.force
+            && self.file_state(&path, context.progress)? == FileState::Unknown;
+        if unsafe_to_write {
+            return Err(if remembered.as_ref() == Some(&path) {
+                RepoError::WorkingFileChanged { path }
+            } else {
+                RepoError::DestinationExists { path }
+            });
+        }
+        check_writable(&path)?;
+        Ok(Some(path))
+    }
+
+    /// Writes a revision's file to its place, whole or not at all, and checks what is written.
+    fn write_output(
+        &self,
+        report: &mut CheckoutReport,
+        id: &ObjectId,
+        target: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<Option<ObjectId>, RepoError> {
+        let Some(path) = target else { return Ok(None) };
+        let revision = self.revision(id)?;
+        let reader = self.reader();
+        let tree = snapshot::read_tree(&reader, &revision.tree)?;
+        let failed = || RepoError::io("write", path);
+        let mut file = DurableFile::create(path).map_err(failed())?;
+        preallocate(&file, &tree).map_err(failed())?;
+        context.progress.begin("writing", tree.file_bytes());
+        let content = snapshot::export(
+            &reader,
+            &tree,
+            &mut |bytes| file.file_mut().write_all(bytes),
+            context.progress,
+        );
+        context.progress.end();
+        let content = content.map_err(|error| sink_error(error, path))?;
+        if revision.file.is_some_and(|expected| expected != content) {
+            return Err(RepoError::Verify { revision: *id });
+        }
+        file.finish().map_err(failed())?;
+        report.output = Some(path_text(path));
+        report.bytes_written = tree.file_bytes();
+        Ok(Some(content))
+    }
+
+    fn remember(
+        &mut self,
+        name: &RefName,
+        path: &Path,
+        revision: ObjectId,
+        content: ObjectId,
+    ) -> Result<(), RepoError> {
+        let stamp = Stamp::of(&fs::metadata(path).map_err(RepoError::io("read", path))?);
+        let change = self.ledger.change()?;
+        change.set_working_file(
+            name,
+            &WorkingFile {
+                path: path_text(path),
+                revision,
+                bytes: stamp.bytes,
+                modified_ns: stamp.modified_ns,
+                content,
+            },
+        )?;
+        Ok(change.commit()?)
+    }
+
+    /// BLAKE3 of the whole file of a tree that was imported from one.
+    fn known_file(&self, tree: &ObjectId) -> Result<Option<ObjectId>, RepoError> {
+        match self.ledger.revision_of_tree(tree)? {
+            Some(id) => Ok(self.ledger.revision(&id)?.and_then(|revision| revision.file)),
+            None => Ok(None),
+        }
+    }
+
+    /// Imports the working file if it holds what is not stored.
+    fn import_changed(
+        &mut self,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<(), RepoError> {
+        let row = self.branch_named(options.plan.name)?;
+        let Some(file) = self.remembered_file(&row.name)? else { return Ok(()) };
+        if self.file_state(Path::new(&file.path), context.progress)? != FileState::Unknown {
+            return Ok(());
+        }
+        let import = ImportOptions {
+            name: Some(row.name),
+            catalogue: options.plan.catalogue,
+            ..ImportOptions::default()
+        };
+        self.import(&import, context).map(drop)
+    }
+}
+
+/// A plan that does nothing.
+fn standing(row: &RefRow, revision: &Revision) -> PlanReport {
+    let (group, version) = super::status::place(revision.applied.as_deref(), None);
+    PlanReport {
+        ref_name: row.name.clone(),
+        revision: row.revision,
+        applied: revision.applied().iter().map(|entry| entry.name.clone()).collect(),
+        target: crate::migration::plan::PlanTarget { version, group: group.unwrap_or_default() },
+        operations: Vec::new(),
+        warnings: Vec::new(),
+        in_sync: true,
+    }
+}
+
+fn default_message(planned: &Planned) -> String {
+    match &planned.plan.target.version {
+        Some(version) => format!("checkout version {version}"),
+        None => "checkout".to_owned(),
+    }
+}
+
+/// Finds out before any work whether the file can be written at all.
+fn check_writable(path: &Path) -> Result<(), RepoError> {
+    let directory = directory_of(path);
+    tempfile::Builder::new()
+        .prefix(".ckstore-")
+        .tempfile_in(directory)
+        .map(drop)
+        .map_err(RepoError::io("write in", directory))?;
+    match OpenOptions::new().write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(RepoError::io("write", path)(error)),
+    }
+}
+
+/// Reserves the file's length, so that a full disk is found before the first byte is written.
+fn preallocate(file: &DurableFile, tree: &Tree) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::FallocateFlags;
+        let bytes = tree.file_bytes();
+        match rustix::fs::fallocate(file.file(), FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
+            Err(rustix::io::Errno::NOSPC) => return Err(std::io::ErrorKind::StorageFull.into()),
+            // Not every file system can; then writing finds out.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, tree);
+    Ok(())
+}
+
+/// A failure to write the file is the file's; any other is the store's.
+fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
+    match error {
+        snapshot::SnapshotError::Store(crate::store::StoreError::Sink { source, .. }) => {
+            RepoError::io("write", path)(source)
+        }
+        other => other.into(),
+    }
+}

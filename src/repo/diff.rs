@@ -1,0 +1,239 @@
+//! What differs between two revisions.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Serialize;
+
+use crate::object::ObjectId;
+use crate::progress::Progress;
+use crate::snapshot::{self, Tree, TreeTensor};
+use crate::store::Reader;
+use crate::value::{Dtype, Path, is_atom, places};
+
+use super::numbers::{Distance, Elements};
+use super::values::describe;
+use super::{Repo, RepoError};
+
+/// A tensor as listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TensorEntry {
+    /// Where it is in the checkpoint.
+    pub path: Path,
+    /// Element type.
+    #[serde(serialize_with = "name_of")]
+    pub dtype: Dtype,
+    /// Extent of each dimension.
+    pub shape: Vec<u64>,
+    /// Length in bytes when its elements lie densely.
+    pub bytes: u64,
+}
+
+fn name_of<S: serde::Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dtype.name())
+}
+
+impl From<&TreeTensor> for TensorEntry {
+    fn from(tensor: &TreeTensor) -> TensorEntry {
+        TensorEntry {
+            path: tensor.path.clone(),
+            dtype: tensor.dtype,
+            shape: tensor.shape.clone(),
+            bytes: tensor.bytes(),
+        }
+    }
+}
+
+/// A tensor that has the same content under another name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MovedTensor {
+    /// Where it was.
+    pub from: Path,
+    /// Where it is.
+    pub to: Path,
+}
+
+/// A tensor that is not what it was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChangedTensor {
+    /// Where it is.
+    pub path: Path,
+    /// Element type before and after.
+    pub dtype: [&'static str; 2],
+    /// Shape before and after.
+    pub shape: [Vec<u64>; 2],
+    /// Largest absolute difference of an element; `None` where shapes differ or the type has no numbers.
+    pub max_abs_difference: Option<f64>,
+    /// Mean absolute difference of the elements.
+    pub mean_abs_difference: Option<f64>,
+}
+
+/// A value of the configuration that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ValueChange {
+    /// Where.
+    pub path: Path,
+    /// What was there.
+    pub before: Option<String>,
+    /// What is there.
+    pub after: Option<String>,
+}
+
+/// What differs between two revisions.
+#[derive(Debug, Clone, Serialize)]
+pub struct DiffReport {
+    /// The first revision.
+    pub from: ObjectId,
+    /// The second revision.
+    pub to: ObjectId,
+    /// Tensors that only the second has.
+    pub added: Vec<TensorEntry>,
+    /// Tensors that only the first has.
+    pub removed: Vec<TensorEntry>,
+    /// Tensors with the same content under another name.
+    pub renamed: Vec<MovedTensor>,
+    /// Tensors whose element type differs.
+    pub cast: Vec<ChangedTensor>,
+    /// Tensors whose shape or elements differ.
+    pub changed: Vec<ChangedTensor>,
+    /// Number of tensors that are the same.
+    pub same: u64,
+    /// Values that are not tensors and differ.
+    pub values: Vec<ValueChange>,
+}
+
+impl DiffReport {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty()
+            && self.removed.is_empty()
+            && self.renamed.is_empty()
+            && self.cast.is_empty()
+            && self.changed.is_empty()
+            && self.values.is_empty()
+    }
+}
+
+/// What makes two tensors the same: bytes, and how they are looked at.
+type Content = (ObjectId, Dtype, Vec<u64>, Vec<u64>, u64);
+
+fn content(tree: &Tree, tensor: &TreeTensor) -> Content {
+    let object = tree.storages[tensor.storage as usize].content.object;
+    (object, tensor.dtype, tensor.shape.clone(), tensor.strides.clone(), tensor.offset)
+}
+
+impl Repo {
+    /// Compares two revisions. Bytes are read only of tensors that kept their name and shape and changed.
+    ///
+    /// # Errors
+    ///
+    /// If there are no such revisions, or an object is damaged.
+    pub fn diff(
+        &self,
+        from: &str,
+        to: &str,
+        progress: &dyn Progress,
+    ) -> Result<DiffReport, RepoError> {
+        let (from, to) = (self.revision_named(from)?, self.revision_named(to)?);
+        let (old, new) = (self.tree_of(&from)?, self.tree_of(&to)?);
+        let reader = self.reader();
+        let mut report = DiffReport {
+            from,
+            to,
+            added: Vec::new(),
+            removed: Vec::new(),
+            renamed: Vec::new(),
+            cast: Vec::new(),
+            changed: Vec::new(),
+            same: 0,
+            values: changed_values(&reader, &old, &new)?,
+        };
+        let before: HashMap<&Path, &TreeTensor> = old.tensors.iter().map(|t| (&t.path, t)).collect();
+        let after: HashSet<&Path> = new.tensors.iter().map(|t| &t.path).collect();
+        // Tensors that lost their name, by content, in order, for those that came under a new one.
+        let mut lost: HashMap<Content, Vec<&TreeTensor>> = HashMap::new();
+        for tensor in old.tensors.iter().rev().filter(|tensor| !after.contains(&tensor.path)) {
+            lost.entry(content(&old, tensor)).or_default().push(tensor);
+        }
+        progress.begin("comparing", 0);
+        for tensor in &new.tensors {
+            match before.get(&tensor.path) {
+                Some(was) if content(&old, was) == content(&new, tensor) => report.same += 1,
+                Some(was) => compare(&reader, (&old, was), (&new, tensor), &mut report, progress)?,
+                None => match lost.get_mut(&content(&new, tensor)).and_then(Vec::pop) {
+                    Some(was) => report
+                        .renamed
+                        .push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() }),
+                    None => report.added.push(tensor.into()),
+                },
+            }
+        }
+        progress.end();
+        let gone: HashSet<&Path> = lost.values().flatten().map(|tensor| &tensor.path).collect();
+        report.removed =
+            old.tensors.iter().filter(|tensor| gone.contains(&tensor.path)).map(TensorEntry::from).collect();
+        Ok(report)
+    }
+}
+
+fn compare(
+    reader: &Reader<'_>,
+    (old, was): (&Tree, &TreeTensor),
+    (new, is): (&Tree, &TreeTensor),
+    report: &mut DiffReport,
+    progress: &dyn Progress,
+) -> Result<(), RepoError> {
+    let mut distance = None;
+    if was.shape == is.shape {
+        let mut left = Elements::new(reader, old, was);
+        let mut right = Elements::new(reader, new, is);
+        distance = Distance::between(&mut left, &mut right, progress)?;
+        if was.dtype == is.dtype && distance.as_ref().is_some_and(Distance::is_bitwise_zero) {
+            report.same += 1;
+            return Ok(());
+        }
+    }
+    let changed = ChangedTensor {
+        path: is.path.clone(),
+        dtype: [was.dtype.name(), is.dtype.name()],
+        shape: [was.shape.clone(), is.shape.clone()],
+        max_abs_difference: distance.as_ref().map(|distance| distance.max),
+        mean_abs_difference: distance.as_ref().map(Distance::mean),
+    };
+    if was.dtype != is.dtype && was.shape == is.shape {
+        report.cast.push(changed);
+    } else {
+        report.changed.push(changed);
+    }
+    Ok(())
+}
+
+/// Text, numbers and other values without parts, by place.
+fn changed_values(
+    reader: &Reader<'_>,
+    old: &Tree,
+    new: &Tree,
+) -> Result<Vec<ValueChange>, RepoError> {
+    if old.skeleton == new.skeleton && old.extras == new.extras {
+        return Ok(Vec::new());
+    }
+    let values = |tree: &Tree| -> Result<BTreeMap<Path, String>, RepoError> {
+        let (graph, _) = snapshot::read_graph(reader, tree)?;
+        let atoms = places(&graph).into_iter().filter(|place| is_atom(graph.kind(place.node)));
+        Ok(atoms.map(|place| (place.path, describe(&graph, place.node))).collect())
+    };
+    let (before, mut after) = (values(old)?, values(new)?);
+    let mut out = Vec::new();
+    for (path, value) in before {
+        let now = after.remove(&path);
+        if now.as_ref() != Some(&value) {
+            out.push(ValueChange { path, before: Some(value), after: now });
+        }
+    }
+    out.extend(after.into_iter().map(|(path, value)| ValueChange {
+        path,
+        before: None,
+        after: Some(value),
+    }));
+    out.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(out)
+}

@@ -1,0 +1,231 @@
+//! What can go wrong with an operation.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::format::FormatError;
+use crate::ledger::LedgerError;
+use crate::migration::engine::EngineError;
+use crate::migration::list::ListError;
+use crate::migration::{CatalogueError, ResolveError};
+use crate::object::ObjectId;
+use crate::refname::RefNameError;
+use crate::snapshot::SnapshotError;
+use crate::store::StoreError;
+
+/// Why an operation was not done. The store, its refs and the files are then as they were before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// No store here.
+    #[error("no ckstore store in `{}` or any folder above it", start.display())]
+    NoStore {
+        /// Where the search began.
+        start: PathBuf,
+    },
+    /// There is one already.
+    #[error("a store exists already at `{}`", path.display())]
+    StoreExists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another process is writing.
+    #[error("store is locked by another process through `{}`", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// HEAD names nothing yet.
+    #[error("nothing is imported yet: HEAD names no ref")]
+    NoHead,
+    /// No ref or revision of that name.
+    #[error("`{name}` names no ref and no revision")]
+    UnknownName {
+        /// What was asked for.
+        name: String,
+        /// A near name.
+        suggestion: Option<String>,
+    },
+    /// A short revision name fits several.
+    #[error("`{name}` is the beginning of more than one revision")]
+    AmbiguousName {
+        /// What was asked for.
+        name: String,
+    },
+    /// A ref is expected, but the name is another kind of thing.
+    #[error("`{name}` is a {found}, not a branch")]
+    NotABranch {
+        /// What was asked for.
+        name: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The name is taken.
+    #[error("`{name}` exists already")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The name is not allowed.
+    #[error(transparent)]
+    RefName(#[from] RefNameError),
+    /// The current ref cannot be deleted.
+    #[error("`{name}` is the current ref")]
+    IsHead {
+        /// The name.
+        name: String,
+    },
+    /// The ref has no working file.
+    #[error("`{name}` has no working file")]
+    NoWorkingFile {
+        /// The ref.
+        name: String,
+    },
+    /// The path is not a file.
+    #[error("`{}` is {what}, not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The file has no bytes.
+    #[error("`{}` is empty", path.display())]
+    EmptyFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file changed while it was read.
+    #[error("`{}` changed while it was read", path.display())]
+    ChangedWhileRead {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A working file holds what no revision holds.
+    #[error("`{}` was changed since ckstore last read or wrote it", path.display())]
+    WorkingFileChanged {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The destination exists and is not known to be stored.
+    #[error("`{}` exists, and ckstore has not stored what it holds", path.display())]
+    DestinationExists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The checkpoint already says which migrations it has.
+    #[error("`{}` already says which migrations it has", path.display())]
+    AlreadyBaselined {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no folder of migrations.
+    #[error("no catalogue of migrations at `{}`", path.display())]
+    NoCatalogue {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A setting that does not exist.
+    #[error("there is no setting `{key}`")]
+    UnknownSetting {
+        /// The key.
+        key: String,
+        /// A near key.
+        suggestion: Option<String>,
+    },
+    /// No migration, tensor or value of that name.
+    #[error("there is no {what} `{name}`")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// A near name.
+        suggestion: Option<String>,
+    },
+    /// A format that migrations cannot change.
+    #[error("a checkpoint of format `{format}` cannot be migrated")]
+    NotMigratable {
+        /// The format.
+        format: String,
+    },
+    /// A rollback that the plan counts on is not stored.
+    #[error("the script of `{migration}` is not stored and not in the catalogue")]
+    ScriptMissing {
+        /// The migration.
+        migration: String,
+    },
+    /// A migration failed; its run is in the ledger.
+    #[error("migration `{migration}` failed")]
+    Migration {
+        /// The migration.
+        migration: String,
+        /// Why.
+        #[source]
+        source: Box<EngineError>,
+    },
+    /// What was written is not what was stored.
+    #[error("revision {} came out with other bytes than were imported", revision.short())]
+    Verify {
+        /// The revision.
+        revision: ObjectId,
+    },
+    /// The disk is full.
+    #[error("no space is left to write `{}`", path.display())]
+    DiskFull {
+        /// What was being written.
+        path: PathBuf,
+        /// The system's account.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused to read or write.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The system's account.
+        #[source]
+        source: io::Error,
+    },
+    /// The file's format could not be read or written.
+    #[error("`{}` cannot be read", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: FormatError,
+    },
+    /// The checkpoint's own list of migrations cannot be used.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The catalogue cannot be used.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// There is no plan.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A checkpoint could not be stored or brought back.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+impl RepoError {
+    /// Turns the system's error into one that names what was tried, and where.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RepoError {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => RepoError::DiskFull { path, source },
+            _ => RepoError::Io { action, path, source },
+        }
+    }
+}

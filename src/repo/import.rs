@@ -1,0 +1,388 @@
+//! Taking a checkpoint into the store.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::format::{self, FileSource, Format, FormatError, Limits, Note, Source};
+use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::migration::{Catalogue, list, resolver};
+use crate::object::ObjectId;
+use crate::refname::RefName;
+use crate::revision::{Applied, REVISION_ENCODING, Revision, Step, StepKind};
+use crate::snapshot;
+
+use super::catalogue::group_rows;
+use super::open::absolute;
+use super::working::{Stamp, path_text};
+use super::{CatalogueSource, Context, Repo, RepoError};
+
+/// What to import, and as what.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions<'a> {
+    /// The file; HEAD's working file when none is given.
+    pub path: Option<&'a Path>,
+    /// The ref; when none is given, the one whose working file this is, else one named after the file.
+    pub name: Option<RefName>,
+    /// The version the checkpoint was trained at, where the file does not say which migrations it has.
+    pub version: Option<&'a str>,
+    /// The last migration it has, where the file does not say.
+    pub baseline: Option<&'a str>,
+    /// Why.
+    pub message: Option<&'a str>,
+    /// Takes the file to be of this format instead of detecting it.
+    pub format: Option<Format>,
+    /// Where the catalogue is.
+    pub catalogue: CatalogueSource<'a>,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportReport {
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// The revision it names now.
+    pub revision: ObjectId,
+    /// The revision it named before.
+    pub previous: Option<ObjectId>,
+    /// Whether the content was already what the ref named.
+    pub unchanged: bool,
+    /// The file's format.
+    pub format: String,
+    /// Number of tensors.
+    pub tensors: u64,
+    /// What was read and stored.
+    pub bytes: ByteCounts,
+    /// The compatibility group, where it is known.
+    pub group: Option<u32>,
+    /// The version of the newest migration it has, where it is known.
+    pub version: Option<String>,
+    /// Names of the migrations it has, oldest first; `None` where nothing says which.
+    pub applied: Option<Vec<String>>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+    /// The file.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+/// Counts of bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ByteCounts {
+    /// Length of the file.
+    pub read: u64,
+    /// Bytes of objects that were not stored before.
+    pub new: u64,
+    /// Bytes of objects that were.
+    pub reused: u64,
+}
+
+/// Something a person should know although it stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A stable code.
+    pub code: String,
+    /// The same for people.
+    pub message: String,
+}
+
+impl From<&Note> for Warning {
+    fn from(note: &Note) -> Warning {
+        Warning { code: note.code.to_owned(), message: note.message.clone() }
+    }
+}
+
+impl Repo {
+    /// Takes a file into the store as a new revision of a ref, and makes that ref HEAD.
+    ///
+    /// The same content again stores nothing and makes no revision.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is not sound, the options do not fit it, or the store cannot be
+    /// written. Nothing is changed then.
+    pub fn import(
+        &mut self,
+        options: &ImportOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<ImportReport, RepoError> {
+        let _lock = self.lock()?;
+        let (path, name) = self.import_target(options)?;
+        let row = self.ledger.find_ref(&name)?;
+        if row.as_ref().is_some_and(|row| row.kind == RefKind::Tag) {
+            return Err(RepoError::NotABranch { name: name.to_string(), found: "tag" });
+        }
+        let file = open_file(&path)?;
+        let before = Stamp::of(&file.metadata().map_err(RepoError::io("read", &path))?);
+        let source = FileSource::new(file).map_err(RepoError::io("read", &path))?;
+        let failed = |source: FormatError| RepoError::Format { path: path.clone(), source };
+        let limits = Limits::default();
+        let scanned = format::scan(&source, options.format, &limits).map_err(failed)?;
+        let graph = format::decode(&scanned.outline, &limits).map_err(failed)?;
+
+        let catalogue = self.find_catalogue(row.as_ref(), options.catalogue)?;
+        let parent = match &row {
+            Some(row) => self.ledger.revision(&row.revision)?.map(|revision| (row.revision, revision)),
+            None => None,
+        };
+        let known = parent.as_ref().map(|(_, revision)| revision);
+        let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
+
+        context.progress.begin("importing", source.bytes());
+        let mut writer = self.store.writer(&self.ledger);
+        let snapshot = snapshot::write_file(&source, &scanned, &graph, &mut writer, context.progress)?;
+        context.progress.end();
+        let now = open_file(&path)?.metadata().map_err(RepoError::io("read", &path))?;
+        if Stamp::of(&now) != before {
+            return Err(RepoError::ChangedWhileRead { path });
+        }
+
+        let unchanged = known.is_some_and(|revision| {
+            revision.tree == snapshot.id && revision.applied == applied
+        });
+        let (id, revision) = match (&parent, unchanged) {
+            (Some((id, revision)), true) => (*id, revision.clone()),
+            _ => {
+                let at = context.time();
+                let revision = Revision {
+                    encoding: REVISION_ENCODING,
+                    tree: snapshot.id,
+                    parents: parent.iter().map(|(id, _)| *id).collect(),
+                    format: snapshot.tree.format.clone(),
+                    file: Some(snapshot.file),
+                    file_bytes: source.bytes(),
+                    tensors: snapshot.tree.tensors.len() as u64,
+                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_ref()),
+                    applied,
+                    actor: context.actor.to_owned(),
+                    created: at,
+                    message: options.message.map_or_else(|| default_message(&path), str::to_owned),
+                };
+                (writer.put(&revision.encode(), Default::default())?, revision)
+            }
+        };
+        let counts = writer.counts();
+        let pack = writer.finish()?;
+
+        let at = context.time();
+        let change = self.ledger.change()?;
+        if let Some(pack) = &pack {
+            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
+        }
+        if !unchanged {
+            change.add_revision(&id, &revision)?;
+            change.move_ref(&RefMove {
+                name: &name,
+                kind: RefKind::Branch,
+                expected: row.as_ref().map(|row| row.revision),
+                new: Some(id),
+                operation: "import",
+                at,
+                actor: context.actor,
+            })?;
+            for step in &revision.steps {
+                change.append_step(&NewStep {
+                    ref_name: &name,
+                    revision: Some(id),
+                    step,
+                    status: &StepStatus::Done,
+                    actor: context.actor,
+                })?;
+            }
+        }
+        if let Some(catalogue) = &catalogue {
+            change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
+            if options.catalogue.given.is_some() {
+                change.set_catalogue(&name, &path_text(&catalogue.directory))?;
+            }
+        }
+        change.set_working_file(
+            &name,
+            &WorkingFile {
+                path: path_text(&path),
+                revision: id,
+                bytes: before.bytes,
+                modified_ns: before.modified_ns,
+                content: snapshot.file,
+            },
+        )?;
+        change.set_setting("head", name.as_str())?;
+        change.commit()?;
+
+        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
+        Ok(ImportReport {
+            ref_name: name,
+            revision: id,
+            previous: row.map(|row| row.revision),
+            unchanged,
+            format: revision.format.clone(),
+            tensors: revision.tensors,
+            bytes: ByteCounts {
+                read: source.bytes(),
+                new: if unchanged { 0 } else { counts.new_bytes },
+                reused: counts.reused_bytes,
+            },
+            group,
+            version,
+            applied: revision
+                .applied
+                .as_ref()
+                .map(|list| list.iter().map(|entry| entry.name.clone()).collect()),
+            warnings: scanned.notes.iter().map(Warning::from).collect(),
+            path,
+        })
+    }
+
+    /// The file to read and the ref to move.
+    fn import_target(&self, options: &ImportOptions<'_>) -> Result<(PathBuf, RefName), RepoError> {
+        let Some(path) = options.path else {
+            let name = match &options.name {
+                Some(name) => self.branch_named(Some(name.as_str()))?.name,
+                None => self.head()?,
+            };
+            let file = self.ledger.working_file(&name)?;
+            let file = file.ok_or_else(|| RepoError::NoWorkingFile { name: name.to_string() })?;
+            return Ok((PathBuf::from(file.path), name));
+        };
+        let path = absolute(path)?;
+        if let Some(name) = &options.name {
+            return Ok((path, name.clone()));
+        }
+        let known = self.ledger.working_files_at(&path_text(&path))?;
+        let head = self.head().ok();
+        let known = known.iter().find(|(name, _)| Some(name) == head.as_ref()).or(known.first());
+        let name = match known {
+            Some((name, _)) => name.clone(),
+            None => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                RefName::from_file_stem(&stem)
+            }
+        };
+        Ok((path, name))
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, RepoError> {
+    let metadata = fs::metadata(path).map_err(RepoError::io("open", path))?;
+    if metadata.is_dir() {
+        return Err(RepoError::NotAFile { path: path.to_owned(), what: "a directory" });
+    }
+    if !metadata.is_file() {
+        return Err(RepoError::NotAFile { path: path.to_owned(), what: "a device, pipe or socket" });
+    }
+    if metadata.len() == 0 {
+        return Err(RepoError::EmptyFile { path: path.to_owned() });
+    }
+    File::open(path).map_err(|error: io::Error| RepoError::io("open", path)(error))
+}
+
+/// The migrations that the checkpoint has: as its own list says; else as the person says; else as the
+/// revision before had them, since training changes weights and not code.
+fn applied_list(
+    path: &Path,
+    graph: &crate::value::Graph,
+    options: &ImportOptions<'_>,
+    catalogue: Option<&Catalogue>,
+    parent: Option<&Revision>,
+) -> Result<Option<Vec<Applied>>, RepoError> {
+    let key = catalogue.map_or(list::DEFAULT_LIST_KEY, |catalogue| &catalogue.list_key);
+    let asked = options.version.is_some() || options.baseline.is_some();
+    let old = |name: &str| parent.and_then(|p| p.applied().iter().find(|entry| entry.name == name));
+    if let Some(listed) = list::read(graph, key)? {
+        if asked {
+            return Err(RepoError::AlreadyBaselined { path: path.to_owned() });
+        }
+        let executed = list::executed(graph);
+        let applied = listed.into_iter().map(|entry| {
+            let old = old(&entry.name);
+            let ran = executed.iter().any(|(name, _)| *name == entry.name);
+            Applied {
+                digest: old.and_then(|old| old.digest),
+                executed: ran || old.is_some_and(|old| old.executed),
+                name: entry.name,
+                version: entry.version,
+                is_final: entry.is_final,
+                signature: entry.signature,
+            }
+        });
+        return Ok(Some(applied.collect()));
+    }
+    if asked {
+        let directory = options.catalogue.given.unwrap_or(Path::new("migrations")).to_owned();
+        let catalogue = catalogue.ok_or(RepoError::NoCatalogue { path: directory })?;
+        let target = match (options.version, options.baseline) {
+            (_, Some(migration)) => resolver::Target::Migration(migration.to_owned()),
+            (Some(version), None) => resolver::Target::Version(version.to_owned()),
+            (None, None) => resolver::Target::Latest,
+        };
+        return Ok(Some(baseline_list(catalogue, &target)?));
+    }
+    Ok(parent.and_then(|parent| parent.applied.clone()))
+}
+
+/// The list of a checkpoint that was born at a target.
+pub(super) fn baseline_list(
+    catalogue: &Catalogue,
+    target: &resolver::Target,
+) -> Result<Vec<Applied>, RepoError> {
+    let names = resolver::target_list(&catalogue.entries(), target)?;
+    let applied = names.iter().filter_map(|name| catalogue.find(name)).map(|migration| Applied {
+        name: migration.name.clone(),
+        version: Some(migration.version.to_string()),
+        is_final: migration.is_final,
+        digest: None,
+        signature: Some(migration.digest.to_string()),
+        executed: false,
+    });
+    Ok(applied.collect())
+}
+
+/// One row of history for each migration that the revision before did not have.
+fn registered(
+    applied: &Option<Vec<Applied>>,
+    parent: Option<&Revision>,
+    options: &ImportOptions<'_>,
+    tree: &ObjectId,
+    at: Timestamp,
+    catalogue: Option<&Catalogue>,
+) -> Vec<Step> {
+    let asked = options.version.is_some() || options.baseline.is_some();
+    let kind = if asked { StepKind::Baseline } else { StepKind::Register };
+    let had = |name: &str| parent.is_some_and(|p| p.applied().iter().any(|old| old.name == name));
+    let new = applied.iter().flatten().filter(|entry| !had(&entry.name));
+    new.map(|entry| listed_step(kind, entry, tree, at, catalogue)).collect()
+}
+
+/// A step that says that a checkpoint has a migration, without running it.
+pub(super) fn listed_step(
+    kind: StepKind,
+    entry: &Applied,
+    tree: &ObjectId,
+    at: Timestamp,
+    catalogue: Option<&Catalogue>,
+) -> Step {
+    Step {
+        kind,
+        migration: entry.name.clone(),
+        version: entry.version.clone(),
+        group: catalogue.and_then(|catalogue| catalogue.group_of(&entry.name)),
+        digest: entry.digest,
+        script: None,
+        method: None,
+        input: *tree,
+        output: *tree,
+        change: None,
+        engine: None,
+        started: at,
+        finished: at,
+    }
+}
+
+fn default_message(path: &Path) -> String {
+    format!("import {}", path.file_name().unwrap_or_default().to_string_lossy())
+}
+

@@ -1,0 +1,44 @@
+//! The operations on a store, one to a file.
+
+mod baseline;
+mod branch;
+mod catalogue;
+mod checkout;
+mod config;
+mod context;
+mod diff;
+mod error;
+mod fsck;
+mod gc;
+mod import;
+mod lock;
+mod log;
+mod ls;
+mod name;
+mod numbers;
+mod open;
+mod plan;
+mod run;
+mod show;
+mod state;
+mod status;
+mod values;
+mod working;
+
+pub use baseline::{BaselineOptions, BaselineReport};
+pub use branch::{DeleteReport, RefReport};
+pub use catalogue::CatalogueSource;
+pub use checkout::{CheckoutOptions, CheckoutReport};
+pub use config::SETTINGS;
+pub use context::Context;
+pub use diff::{ChangedTensor, DiffReport, MovedTensor, TensorEntry, ValueChange};
+pub use error::RepoError;
+pub use fsck::{Finding, FsckOptions, FsckReport};
+pub use gc::{GcPlan, GcReport};
+pub use import::{ByteCounts, ImportOptions, ImportReport, Warning};
+pub use log::{GroupEntry, HistoryEntry, RevisionEntry};
+pub use ls::LsReport;
+pub use open::{Repo, STORE_DIRECTORY};
+pub use plan::{PlanOptions, PlanReport};
+pub use show::{ShowReport, ValueReport};
+pub use status::{StatusReport, WorkingFileState, WorkingFileStatus};

@@ -1,0 +1,109 @@
+//! Making, opening and finding a store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::durable;
+use crate::ledger::Ledger;
+use crate::store::{Reader, Store};
+
+use super::RepoError;
+use super::lock::Lock;
+
+/// Name of the directory that holds a store.
+pub const STORE_DIRECTORY: &str = ".ckstore";
+
+/// Name of the ledger's file in the store's directory.
+const LEDGER_FILE: &str = "ledger.db";
+
+/// An open store: objects in packs, and the ledger.
+#[derive(Debug)]
+pub struct Repo {
+    directory: PathBuf,
+    pub(super) store: Store,
+    pub(super) ledger: Ledger,
+}
+
+impl Repo {
+    /// Makes an empty store in `directory`, which is made too.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::StoreExists`] if there is one, or the system refuses.
+    pub fn init(directory: &Path) -> Result<Repo, RepoError> {
+        if directory.join(LEDGER_FILE).exists() {
+            return Err(RepoError::StoreExists { path: directory.to_owned() });
+        }
+        fs::create_dir_all(directory).map_err(RepoError::io("make", directory))?;
+        let _lock = Lock::take(directory)?;
+        if directory.join(LEDGER_FILE).exists() {
+            return Err(RepoError::StoreExists { path: directory.to_owned() });
+        }
+        let packs = directory.join("packs");
+        let store = if packs.exists() { Store::open(&packs)? } else { Store::create(&packs)? };
+        // The ledger makes the directory a store; it appears last, and under its name only when whole.
+        let unfinished = directory.join("tmp-ledger.db");
+        for suffix in ["", "-wal", "-shm"] {
+            let leftover = directory.join(format!("tmp-ledger.db{suffix}"));
+            if leftover.exists() {
+                fs::remove_file(&leftover).map_err(RepoError::io("remove", &leftover))?;
+            }
+        }
+        drop(Ledger::create(&unfinished)?);
+        let path = directory.join(LEDGER_FILE);
+        fs::rename(&unfinished, &path).map_err(RepoError::io("rename", &unfinished))?;
+        durable::sync_directory(directory).map_err(RepoError::io("sync", directory))?;
+        let ledger = Ledger::open(&path)?;
+        let directory = absolute(directory)?;
+        Ok(Repo { directory, store, ledger })
+    }
+
+    /// Opens the store in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoStore`] if there is none, or it is damaged or of a newer version.
+    pub fn open(directory: &Path) -> Result<Repo, RepoError> {
+        let path = directory.join(LEDGER_FILE);
+        if !path.exists() {
+            return Err(RepoError::NoStore { start: directory.to_owned() });
+        }
+        let ledger = Ledger::open(&path)?;
+        let store = Store::open(&directory.join("packs"))?;
+        Ok(Repo { directory: absolute(directory)?, store, ledger })
+    }
+
+    /// Opens the nearest store: in `.ckstore` under `start` or a folder above it.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoStore`] if there is none.
+    pub fn discover(start: &Path) -> Result<Repo, RepoError> {
+        let start = absolute(start)?;
+        let found = start.ancestors().map(|folder| folder.join(STORE_DIRECTORY));
+        match found.into_iter().find(|directory| directory.join(LEDGER_FILE).exists()) {
+            Some(directory) => Repo::open(&directory),
+            None => Err(RepoError::NoStore { start }),
+        }
+    }
+
+    /// The directory that holds the store.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Keeps other writers out until it is dropped.
+    pub(super) fn lock(&self) -> Result<Lock, RepoError> {
+        Lock::take(&self.directory)
+    }
+
+    /// Reads objects.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        self.store.reader(&self.ledger)
+    }
+}
+
+/// The path from the root of the file system, links kept as they are.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, RepoError> {
+    std::path::absolute(path).map_err(RepoError::io("find", path))
+}

@@ -1,0 +1,109 @@
+//! What a checkout would do.
+
+use serde::Serialize;
+
+use crate::ledger::RefRow;
+use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
+use crate::migration::{Catalogue, resolver};
+use crate::object::ObjectId;
+use crate::refname::RefName;
+use crate::revision::Revision;
+
+use super::state::Lineage;
+use super::{CatalogueSource, Repo, RepoError};
+
+/// What to plan.
+#[derive(Debug, Clone)]
+pub struct PlanOptions<'a> {
+    /// The ref; HEAD when none is named.
+    pub name: Option<&'a str>,
+    /// Where to.
+    pub target: resolver::Target,
+    /// Where the catalogue is.
+    pub catalogue: CatalogueSource<'a>,
+    /// Refuse steps that take an interpreter.
+    pub no_code: bool,
+    /// Refuse migrations that were changed after they ran.
+    pub strict: bool,
+    /// Take a list that begins with an unknown migration as one of group 0.
+    pub allow_unknown_lineage: bool,
+}
+
+/// A plan for a ref.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanReport {
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub ref_name: RefName,
+    /// The revision it names.
+    pub revision: ObjectId,
+    /// Names of the migrations that the revision has, oldest first.
+    pub applied: Vec<String>,
+    /// Where the plan leads.
+    pub target: PlanTarget,
+    /// What would be done, in order.
+    pub operations: Vec<Operation>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+    /// Whether there is nothing to do.
+    pub in_sync: bool,
+}
+
+/// Everything that a checkout needs to go on from a plan.
+pub(super) struct Planned {
+    pub row: RefRow,
+    pub revision: Revision,
+    pub lineage: Lineage,
+    pub catalogue: Catalogue,
+    pub plan: Plan,
+}
+
+impl Planned {
+    pub fn report(&self) -> PlanReport {
+        PlanReport {
+            ref_name: self.row.name.clone(),
+            revision: self.row.revision,
+            applied: self.revision.applied().iter().map(|entry| entry.name.clone()).collect(),
+            target: self.plan.target.clone(),
+            operations: self.plan.operations.clone(),
+            warnings: self.plan.warnings.clone(),
+            in_sync: self.plan.in_sync(),
+        }
+    }
+}
+
+impl Repo {
+    /// Finds out what a checkout would do. Reads no tensor bytes, runs nothing, changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If there is no way to the target, see [`resolver::ResolveError`].
+    pub fn plan(&self, options: &PlanOptions<'_>) -> Result<PlanReport, RepoError> {
+        Ok(self.planned(options)?.report())
+    }
+
+    pub(super) fn planned(&self, options: &PlanOptions<'_>) -> Result<Planned, RepoError> {
+        let row = self.branch_named(options.name)?;
+        let revision = self.revision(&row.revision)?;
+        let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
+        let lineage = self.lineage(&revision)?;
+        let applied = self.applied_for_resolver(&revision, &lineage)?;
+        let resolve = resolver::Options {
+            policy: catalogue.policy,
+            no_code: options.no_code,
+            strict: options.strict,
+            allow_unknown_lineage: options.allow_unknown_lineage,
+        };
+        let entries = catalogue.entries();
+        let plan = resolver::resolve(applied.as_deref(), &entries, &options.target, &resolve)?;
+        Ok(Planned { row, revision, lineage, catalogue, plan })
+    }
+
+    /// The revision with this name, which the ledger itself names.
+    pub(super) fn revision(&self, id: &ObjectId) -> Result<Revision, RepoError> {
+        self.ledger.revision(id)?.ok_or_else(|| {
+            let what = format!("revision {} is named but not there", id.short());
+            crate::ledger::LedgerError::Damaged { what }.into()
+        })
+    }
+}

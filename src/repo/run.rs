@@ -1,0 +1,391 @@
+//! Carrying one operation of a plan out.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use crate::format::Outline;
+use crate::ledger::MemoKey;
+use crate::migration::engine::{self, Computed, ENGINE_VERSION, EngineError, Entry, Script, StorageBytes};
+use crate::migration::list::{self, Listed};
+use crate::migration::plan::{Method, Operation, OperationKind};
+use crate::migration::{Catalogue, ChangeRecord, Migration};
+use crate::object::ObjectId;
+use crate::revision::{Applied, Step, StepKind};
+use crate::snapshot::{self, Content, Stored, Tree};
+use crate::store::{Hint, Reader, Writer};
+use crate::value::{Graph, Kind, StorageId};
+
+use super::state::Lineage;
+use super::{Context, Repo, RepoError};
+
+/// Results of up to so many bytes stay in memory on their way to the store.
+const SPOOL_BYTES: usize = 64 << 20;
+
+/// Largest script that is read back from the store, in bytes.
+const MAX_SCRIPT_BYTES: u64 = 16 << 20;
+
+/// A checkpoint between two operations.
+#[derive(Debug, Clone)]
+pub(super) struct Position {
+    /// Its tree.
+    pub tree: ObjectId,
+    /// The migrations it has.
+    pub applied: Vec<Applied>,
+}
+
+/// What an operation came to.
+pub(super) struct Done {
+    /// Where the checkpoint is now.
+    pub position: Position,
+    /// The row for the ledger.
+    pub step: Step,
+    /// What a script printed.
+    pub printed: String,
+}
+
+/// A failed operation: the row for the ledger, and the error.
+pub(super) struct Failed {
+    pub step: Step,
+    pub error: RepoError,
+}
+
+/// The catalogue and the history that operations draw on.
+pub(super) struct Sources<'a> {
+    pub catalogue: &'a Catalogue,
+    pub lineage: &'a Lineage,
+}
+
+impl Repo {
+    /// Carries one operation out. What it stores is in a finished pack that the index knows when this
+    /// returns, so the next operation can read it; no ref has moved.
+    pub(super) fn carry_out(
+        &mut self,
+        operation: &Operation,
+        from: &Position,
+        sources: &Sources<'_>,
+        context: &Context<'_>,
+    ) -> Result<Done, Box<Failed>> {
+        let started = context.time();
+        let listed = sources.catalogue.find(&operation.migration);
+        let mut step = Step {
+            kind: match operation.kind {
+                OperationKind::Migrate => StepKind::Migrate,
+                OperationKind::Rollback => StepKind::Rollback,
+            },
+            migration: operation.migration.clone(),
+            version: operation.version.clone(),
+            group: sources.catalogue.group_of(&operation.migration),
+            digest: listed.map(|migration| migration.digest),
+            script: None,
+            method: Some(method_word(operation.method).to_owned()),
+            input: from.tree,
+            output: from.tree,
+            change: None,
+            engine: None,
+            started,
+            finished: started,
+        };
+        let result = match operation.method {
+            Method::Run => self.run_migrate(from, sources, context, &mut step),
+            Method::Script => self.run_rollback(from, sources, context, &mut step),
+            Method::Restore => self.restore(from, sources, &mut step),
+            Method::Merge => Err(RepoError::ScriptMissing { migration: operation.migration.clone() }),
+        };
+        step.finished = context.time();
+        match result {
+            Ok((position, printed)) => {
+                step.output = position.tree;
+                Ok(Done { position, step, printed })
+            }
+            Err(error) => Err(Box::new(Failed { step, error })),
+        }
+    }
+
+    /// Brings the recorded input of a step back.
+    fn restore(
+        &self,
+        from: &Position,
+        sources: &Sources<'_>,
+        step: &mut Step,
+    ) -> Result<(Position, String), RepoError> {
+        let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
+        let run = sources.lineage.run_of(&step.migration).ok_or_else(missing)?;
+        step.script = run.script;
+        step.digest = run.digest.or(step.digest);
+        step.change = run.change;
+        // The tree must be whole before the checkpoint is moved to it.
+        snapshot::read_tree(&self.reader(), &run.input)?;
+        let mut applied = from.applied.clone();
+        applied.pop();
+        Ok((Position { tree: run.input, applied }, String::new()))
+    }
+
+    fn run_migrate(
+        &mut self,
+        from: &Position,
+        sources: &Sources<'_>,
+        context: &Context<'_>,
+        step: &mut Step,
+    ) -> Result<(Position, String), RepoError> {
+        let migration = sources.catalogue.find(&step.migration).ok_or_else(|| {
+            RepoError::ScriptMissing { migration: step.migration.clone() }
+        })?;
+        let entry = Applied {
+            name: migration.name.clone(),
+            version: Some(migration.version.to_string()),
+            is_final: false,
+            digest: Some(migration.digest),
+            signature: Some(migration.digest.to_string()),
+            executed: true,
+        };
+        let mut applied = from.applied.clone();
+        applied.push(entry);
+        let (tree, printed) =
+            self.run_script(migration, Entry::Migrate, from, &applied, sources, context, step)?;
+        Ok((Position { tree, applied }, printed))
+    }
+
+    fn run_rollback(
+        &mut self,
+        from: &Position,
+        sources: &Sources<'_>,
+        context: &Context<'_>,
+        step: &mut Step,
+    ) -> Result<(Position, String), RepoError> {
+        let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
+        let run = sources.lineage.run_of(&step.migration);
+        let stored = match run.and_then(|run| run.script) {
+            Some(script) => self.stored_script(&script, &step.migration)?,
+            None => None,
+        };
+        let recorded = from.applied.last().and_then(|entry| entry.digest);
+        let listed = sources.catalogue.find(&step.migration).filter(|migration| {
+            recorded.is_none_or(|digest| digest == migration.digest)
+        });
+        let migration = stored.as_ref().filter(|m| m.has_rollback).or(listed).ok_or_else(missing)?;
+        step.digest = Some(migration.digest);
+        let mut applied = from.applied.clone();
+        applied.pop();
+        let (tree, printed) =
+            self.run_script(migration, Entry::Rollback, from, &applied, sources, context, step)?;
+        Ok((Position { tree, applied }, printed))
+    }
+
+    /// Runs one function of a script on a stored checkpoint and stores what comes out.
+    #[expect(clippy::too_many_arguments, reason = "one private step of two operations")]
+    fn run_script(
+        &mut self,
+        migration: &Migration,
+        entry: Entry,
+        from: &Position,
+        applied: &[Applied],
+        sources: &Sources<'_>,
+        context: &Context<'_>,
+        step: &mut Step,
+    ) -> Result<(ObjectId, String), RepoError> {
+        step.engine = Some(ENGINE_VERSION.to_owned());
+        let catalogue = sources.catalogue;
+        let tree = snapshot::read_tree(&self.reader(), &from.tree)?;
+        let (graph, outline) = snapshot::read_graph(&self.reader(), &tree)?;
+        if !takes_migrations(&graph) {
+            return Err(RepoError::NotMigratable { format: tree.format.clone() });
+        }
+        // The list in the file names the migration and its version, which the digest leaves out; and it is
+        // made new from what the ledger knows where the file's own list is not in step with that.
+        let word = match entry {
+            Entry::Migrate => "migrate",
+            _ => "rollback",
+        };
+        let place = list_place(&graph, &outline, &catalogue.list_key, &from.applied);
+        let remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
+        let key = MemoKey {
+            input_tree: from.tree,
+            digest: migration.digest,
+            entry: &remembered,
+            engine: ENGINE_VERSION,
+        };
+        let with_memo = place != ListPlace::Replaced;
+        if with_memo
+            && let Some((output, change)) = self.ledger.memo(&key)?
+            && self.reader().contains(&output)?
+        {
+            step.script = Some(self.store_script(migration)?);
+            step.change = Some(change);
+            return Ok((output, String::new()));
+        }
+
+        let reader = self.reader();
+        let mut bytes = TreeBytes { reader: &reader, tree: &tree };
+        let script = Script {
+            name: &migration.name,
+            file: &migration.file.to_string_lossy(),
+            source: &migration.source,
+        };
+        let outcome = engine::run(context.worker, &script, entry, &graph, &mut bytes, context.limits)
+            .map_err(|source| RepoError::Migration {
+                migration: migration.name.clone(),
+                source: Box::new(source),
+            })?;
+        let mut after = outcome.graph;
+        let change = ChangeRecord::between(&graph, &after);
+        write_list(&mut after, place, catalogue, entry, migration, applied)?;
+
+        let mut writer = self.store.writer(&self.ledger);
+        let mut contents = contents_of(&tree);
+        contents.resize(after.storages.len(), None);
+        for computed in &outcome.computed {
+            let content = store_computed(computed, &after, &mut bytes, &mut writer, migration)?;
+            contents[computed.storage.index()] = Some(content);
+        }
+        let (output, _) = snapshot::write_graph(&after, &outline, &contents, &mut writer)?;
+        let record = serde_json::to_vec(&change).expect("a change record is plain data");
+        let record = writer.put(&record, Hint::default())?;
+        let source = writer.put(migration.source.as_bytes(), Hint::default())?;
+        let pack = writer.finish()?;
+        drop(reader);
+        let ledger = self.ledger.change()?;
+        if let Some(pack) = &pack {
+            ledger.add_pack(&pack.id, pack.bytes, &pack.records)?;
+        }
+        if with_memo {
+            ledger.add_memo(&key, &output, &record)?;
+        }
+        ledger.commit()?;
+        step.change = Some(record);
+        step.script = Some(source);
+        Ok((output, outcome.printed))
+    }
+
+    /// Stores a script by value and returns its object.
+    fn store_script(&mut self, migration: &Migration) -> Result<ObjectId, RepoError> {
+        let mut writer = self.store.writer(&self.ledger);
+        let id = writer.put(migration.source.as_bytes(), Hint::default())?;
+        if let Some(pack) = writer.finish()? {
+            let change = self.ledger.change()?;
+            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
+            change.commit()?;
+        }
+        Ok(id)
+    }
+
+    /// A migration as it was stored when it ran; `None` if what was stored no longer parses.
+    pub(super) fn stored_script(
+        &self,
+        id: &ObjectId,
+        name: &str,
+    ) -> Result<Option<Migration>, RepoError> {
+        let bytes = self.reader().read(id, MAX_SCRIPT_BYTES)?;
+        let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
+        Ok(Migration::parse(name, &source).ok())
+    }
+}
+
+/// What happens to the list of migrations in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListPlace {
+    /// The file has no place for one.
+    Absent,
+    /// The entry is added to, or taken from, the one there.
+    Edited,
+    /// It is written anew, since the ledger knows more than the file.
+    Replaced,
+}
+
+/// Whether the file's own list is kept, and how. A torch checkpoint always has one; a document or a
+/// safetensors file only where it brought one.
+fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) -> ListPlace {
+    let listed = list::read(graph, key).ok().flatten();
+    match listed {
+        Some(listed) => {
+            let same = listed.iter().map(|entry| &entry.name).eq(applied.iter().map(|entry| &entry.name));
+            if same { ListPlace::Edited } else { ListPlace::Replaced }
+        }
+        None if outline.format.keeps_objects() => ListPlace::Replaced,
+        None => ListPlace::Absent,
+    }
+}
+
+fn write_list(
+    graph: &mut Graph,
+    place: ListPlace,
+    catalogue: &Catalogue,
+    entry: Entry,
+    migration: &Migration,
+    applied: &[Applied],
+) -> Result<(), RepoError> {
+    let key = &catalogue.list_key;
+    let version_key = &catalogue.version_key;
+    let listed = |entry: &Applied| Listed {
+        name: entry.name.clone(),
+        version: entry.version.clone(),
+        is_final: entry.is_final,
+        signature: entry.signature.clone(),
+    };
+    match (place, entry) {
+        (ListPlace::Absent, _) => {}
+        (ListPlace::Edited, Entry::Migrate) => {
+            if let Some(last) = applied.last() {
+                list::append(graph, key, version_key, &listed(last))?;
+            }
+        }
+        (ListPlace::Edited, _) => list::remove_last(graph, key, &migration.name)?,
+        (ListPlace::Replaced, _) => {
+            let all: Vec<Listed> = applied.iter().map(listed).collect();
+            list::replace(graph, key, version_key, &all)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a checkpoint has parts that a migration could change.
+fn takes_migrations(graph: &Graph) -> bool {
+    !matches!(graph.kind(graph.root), Kind::None)
+}
+
+/// Where the bytes of a tree's storages are.
+fn contents_of(tree: &Tree) -> Vec<Option<Content>> {
+    let content = |storage: &snapshot::TreeStorage| Content { stored: storage.content, crc32: storage.crc32 };
+    tree.storages.iter().map(|storage| Some(content(storage))).collect()
+}
+
+/// Works a new storage out and stores it.
+fn store_computed(
+    computed: &Computed,
+    graph: &Graph,
+    bytes: &mut TreeBytes<'_>,
+    writer: &mut Writer<'_>,
+    migration: &Migration,
+) -> Result<Content, RepoError> {
+    let failed = |source: EngineError| RepoError::Migration {
+        migration: migration.name.clone(),
+        source: Box::new(source),
+    };
+    let mut spool = tempfile::SpooledTempFile::new(SPOOL_BYTES);
+    engine::evaluate(&computed.expr, bytes, &mut |piece| spool.write_all(piece)).map_err(failed)?;
+    let io = |error: io::Error| RepoError::io("write", &std::env::temp_dir())(error);
+    spool.seek(SeekFrom::Start(0)).map_err(io)?;
+    let length = graph.storage(computed.storage).bytes;
+    Ok(snapshot::write_content(writer, &mut spool, length, Hint::default())?)
+}
+
+/// The bytes of a stored tree's storages, for scripts that look at values and for results that are computed.
+struct TreeBytes<'a> {
+    reader: &'a Reader<'a>,
+    tree: &'a Tree,
+}
+
+impl StorageBytes for TreeBytes<'_> {
+    fn read(&mut self, storage: StorageId, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let storage = self.tree.storages.get(storage.index());
+        let Stored { object, .. } = storage.ok_or(io::ErrorKind::NotFound)?.content;
+        self.reader.read_range(&object, offset, buffer).map_err(io::Error::other)
+    }
+}
+
+fn method_word(method: Method) -> &'static str {
+    match method {
+        Method::Run => "run",
+        Method::Restore => "restore",
+        Method::Merge => "merge",
+        Method::Script => "script",
+    }
+}

@@ -1,0 +1,131 @@
+//! A graph as stored objects.
+
+use std::io::Read;
+
+use crate::format::{self, Outline, Part, StorageFacts};
+use crate::object::ObjectId;
+use crate::store::{Hint, Writer};
+use crate::value::{Graph, StorageId, places};
+
+use super::file::write_bytes;
+use super::{SnapshotError, Stored, Tree, TreePart, TreeStorage, TreeTensor};
+
+/// The stored bytes of a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// The object.
+    pub stored: Stored,
+    /// CRC-32 of its bytes.
+    pub crc32: u32,
+}
+
+/// Stores the bytes of one new storage.
+///
+/// # Errors
+///
+/// If `source` ends before `bytes` bytes, or the store cannot be written.
+pub fn write_content(
+    writer: &mut Writer<'_>,
+    source: &mut dyn Read,
+    bytes: u64,
+    hint: Hint,
+) -> Result<Content, SnapshotError> {
+    let mut crc = crc32fast::Hasher::new();
+    let object = writer.put_stream(source, bytes, hint, &mut |bytes| crc.update(bytes))?;
+    Ok(Content { stored: Stored { object, bytes }, crc32: crc.finalize() })
+}
+
+/// Stores a graph as a checkpoint like another: same format, attributes and extras.
+///
+/// `contents` tells, for each storage of the graph in order, where its bytes are stored. No tensor byte is
+/// read.
+///
+/// # Errors
+///
+/// If the format cannot hold the graph, a storage that it uses has no content, or the store cannot be
+/// written.
+pub fn write_graph(
+    graph: &Graph,
+    like: &Outline,
+    contents: &[Option<Content>],
+    writer: &mut Writer<'_>,
+) -> Result<(ObjectId, Tree), SnapshotError> {
+    let content = |id: StorageId| contents.get(id.index()).copied().flatten();
+    let facts = |id: StorageId| match content(id) {
+        Some(content) => StorageFacts { bytes: content.stored.bytes, crc32: content.crc32 },
+        None => StorageFacts { bytes: graph.storage(id).bytes, crc32: 0 },
+    };
+    let encoded = format::encode(graph, like, &facts)?;
+    let outline = &encoded.outline;
+    let mut storages = Vec::with_capacity(encoded.order.len());
+    let mut places = vec![None; graph.storages.len()];
+    for (place, (id, storage)) in (0u32..).zip(encoded.order.iter().zip(&outline.storages)) {
+        let content = content(*id).ok_or_else(|| SnapshotError::NoContent { key: storage.key.clone() })?;
+        places[id.index()] = Some(place);
+        storages.push(TreeStorage {
+            key: storage.key.clone(),
+            content: content.stored,
+            crc32: content.crc32,
+        });
+    }
+    let mut literals = Vec::new();
+    let parts = outline.parts.iter().map(|part| match part {
+        Part::Literal(bytes) => {
+            literals.extend_from_slice(bytes);
+            TreePart::Literal(bytes.len() as u64)
+        }
+        Part::Skeleton => TreePart::Skeleton,
+        Part::Extra(place) => TreePart::Extra(*place),
+        Part::Storage(id) => TreePart::Storage(id.0),
+    });
+    let parts = parts.collect();
+    let plain = Hint::default();
+    let extras = outline.extras.iter().map(|extra| {
+        Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?))
+    });
+    let extras = extras.collect::<Result<_, SnapshotError>>()?;
+    let tree = Tree {
+        format: outline.format.name().to_owned(),
+        attributes: outline.attributes.clone(),
+        skeleton: write_bytes(writer, &outline.skeleton, plain)?,
+        extras,
+        storages,
+        literals: write_bytes(writer, &literals, plain)?,
+        parts,
+        tensors: tensors(graph, &|id| places[id.index()]),
+    };
+    let id = writer.put(&tree.encode(), plain)?;
+    Ok((id, tree))
+}
+
+/// The tensors of a graph, in its order, each object once. `place` tells the number that a storage has in the
+/// tree.
+pub(super) fn tensors(graph: &Graph, place: &dyn Fn(StorageId) -> Option<u32>) -> Vec<TreeTensor> {
+    let found = places(graph).into_iter().filter_map(|at| {
+        let tensor = graph.as_tensor(at.node)?;
+        if at.repeated {
+            return None;
+        }
+        Some(TreeTensor {
+            path: at.path,
+            dtype: tensor.dtype,
+            shape: tensor.shape.clone(),
+            strides: tensor.strides.clone(),
+            offset: tensor.offset,
+            storage: place(tensor.storage.storage)?,
+        })
+    });
+    found.collect()
+}
+
+/// Length in bytes of one element of each storage, by the tensors that look into it; 0 where none does.
+pub(super) fn item_bytes(graph: &Graph) -> Vec<u8> {
+    let mut out = vec![0; graph.storages.len()];
+    for node in &graph.nodes {
+        if let crate::value::Kind::Tensor(tensor) = &node.kind {
+            let bytes = u8::try_from(tensor.dtype.item_bytes()).unwrap_or_default();
+            out[tensor.storage.storage.index()] = bytes;
+        }
+    }
+    out
+}
