@@ -1,0 +1,55 @@
+//! Why a file could not be read or written.
+
+use std::io;
+
+use super::json::JsonError;
+use super::pickle::PickleError;
+use super::safetensors::SafetensorsError;
+use super::torch::TorchError;
+use super::zip::ZipError;
+
+/// Why a file could not be read, decoded or laid out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The file's bytes could not be read.
+    #[error("cannot read the file at byte {offset}")]
+    Read {
+        /// Where.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something is larger than its limit.
+    #[error("{what} is larger than the limit of {limit}")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// The limit, in the unit of its field in [`Limits`](super::Limits).
+        limit: u64,
+    },
+    /// The container is damaged or lies about itself.
+    #[error("the zip container cannot be trusted")]
+    Zip(#[from] ZipError),
+    /// The pickle is damaged or cannot be written.
+    #[error("the pickle is not sound")]
+    Pickle(#[from] PickleError),
+    /// The contents are not those of a torch file.
+    #[error("the torch file is not sound")]
+    Torch(#[from] TorchError),
+    /// The contents are not those of a safetensors file.
+    #[error("the safetensors file is not sound")]
+    Safetensors(#[from] SafetensorsError),
+    /// The document is no JSON, or the value is none that JSON can hold.
+    #[error("the JSON document is not sound")]
+    Json(#[from] JsonError),
+    /// The format holds plain bytes, which have no parts to change.
+    #[error("plain bytes cannot be written from a value")]
+    Opaque,
+}
+
+/// Refuses a size above its limit.
+pub(super) fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), FormatError> {
+    if found > limit { Err(FormatError::Limit { what, limit }) } else { Ok(()) }
+}

@@ -1,0 +1,133 @@
+//! File formats: a file as an outline, its skeleton as a value graph, and back.
+//!
+//! A file is first *scanned* into an [`Outline`]: what it is made of, without the bytes of its tensors.
+//! The outline's skeleton is *decoded* into a [`Graph`], and a graph is *encoded* into the outline of a
+//! file that does not exist yet. Writing a file is concatenating the outline's [parts](Part), so tensor
+//! bytes stream past and are never held here. Nothing in a file is ever executed.
+
+mod bytes;
+mod detect;
+mod error;
+mod json;
+mod limits;
+mod outline;
+pub mod pickle;
+mod safetensors;
+mod source;
+mod torch;
+mod zip;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Graph, StorageId};
+
+pub use detect::detect;
+pub use error::FormatError;
+pub use json::JsonError;
+pub use limits::Limits;
+pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
+pub use safetensors::SafetensorsError;
+pub use source::{FileSource, Source};
+pub use torch::TorchError;
+pub use zip::ZipError;
+
+/// A file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Format {
+    /// What `torch.save` writes since PyTorch 1.6: a zip of `data.pkl` and storages.
+    TorchZip,
+    /// A safetensors file.
+    Safetensors,
+    /// A JSON document whose root is an object or an array.
+    Json,
+    /// Anything else.
+    Bytes,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: &'static [Format] = &[Format::TorchZip, Format::Safetensors, Format::Json, Format::Bytes];
+
+    /// The name by which people and stored trees know the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::TorchZip => "torch-zip",
+            Format::Safetensors => "safetensors",
+            Format::Json => "json",
+            Format::Bytes => "bytes",
+        }
+    }
+
+    /// The format with this name.
+    pub fn from_name(name: &str) -> Option<Format> {
+        Format::ALL.iter().copied().find(|format| format.name() == name)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Finds out what a file is made of.
+///
+/// Without a format, it is detected; what a person should know about the choice is in the notes.
+///
+/// # Errors
+///
+/// If the file cannot be read, is damaged, or exceeds a limit. Any file can be scanned as
+/// [`Format::Bytes`].
+pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Result<Scanned, FormatError> {
+    let (format, note) = match format {
+        Some(format) => (format, None),
+        None => detect::detect_with_note(source, limits)?,
+    };
+    let mut scanned = match format {
+        Format::TorchZip => torch::scan(source, limits)?,
+        Format::Safetensors => safetensors::scan(source, limits)?,
+        Format::Json => json::scan(source, limits)?,
+        Format::Bytes => bytes::scan(source),
+    };
+    scanned.notes.extend(note);
+    Ok(scanned)
+}
+
+/// Decodes the skeleton of an outline; the graph's storages are the outline's.
+///
+/// # Errors
+///
+/// If the skeleton is damaged, contradicts the storages, or exceeds a limit.
+pub fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> {
+    match outline.format {
+        Format::TorchZip => torch::decode(outline, limits),
+        Format::Safetensors => safetensors::decode(outline, limits),
+        Format::Json => json::decode(outline, limits),
+        Format::Bytes => Ok(bytes::decode(outline)),
+    }
+}
+
+/// Lays out a file for the graph that is like another: same format, attributes and extras.
+///
+/// `facts` is asked once for each storage that the graph still uses.
+///
+/// # Errors
+///
+/// If the format cannot hold the graph.
+pub fn encode(
+    graph: &Graph,
+    like: &Outline,
+    facts: &dyn Fn(StorageId) -> StorageFacts,
+) -> Result<Encoded, FormatError> {
+    match like.format {
+        Format::TorchZip => torch::encode(graph, like, facts),
+        Format::Safetensors => safetensors::encode(graph, like, facts),
+        Format::Json => json::encode(graph, like),
+        Format::Bytes => Err(FormatError::Opaque),
+    }
+}
+
+#[cfg(test)]
+mod tests;

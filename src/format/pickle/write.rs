@@ -1,0 +1,702 @@
+//! From a value graph to opcodes, in the manner of CPython's C pickler.
+//!
+//! A value is put into the memo where CPython puts it, and items are batched as CPython batches them, so
+//! that what `torch.save` wrote comes back byte for byte. Cycles close in tails, so whatever has a tail
+//! is in the memo before it.
+
+use std::collections::{HashMap, HashSet};
+
+use num_bigint::BigInt;
+
+use crate::value::{Graph, Kind, NodeId, Tail};
+
+use super::op::*;
+use super::{PickleError, text};
+
+/// Items in one APPENDS, SETITEMS or ADDITEMS.
+const BATCH: usize = 1000;
+
+/// Most bytes that a written pickle may have: graphs with cyclic tuples can ask for any length.
+const MOST_BYTES: usize = 4 << 30;
+
+/// One step of writing a value that the pickle itself has no word for, such as a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A node of the graph.
+    Node(NodeId),
+    /// Text, written once and then taken from the memo.
+    Text(String),
+    /// A class or function.
+    Global {
+        /// Module path.
+        module: String,
+        /// Name.
+        name: String,
+    },
+    /// An integer.
+    Int(u64),
+    /// A truth value.
+    Bool(bool),
+    /// Begins a tuple.
+    Mark,
+    /// Ends a tuple of the values since its mark.
+    Tuple(usize),
+    /// A persistent id made of the value before.
+    PersistentId,
+    /// A call of the value before the last with the last as arguments.
+    Reduce,
+}
+
+/// Writes a graph without tensors and storages.
+///
+/// # Errors
+///
+/// If the protocol cannot hold a value of the graph.
+pub fn write(graph: &Graph, protocol: u8) -> Result<Vec<u8>, PickleError> {
+    write_with(graph, protocol, &|_| Err(PickleError::Unwritable("a tensor outside of a torch file")))
+}
+
+/// Writes a graph, asking `pieces` how a tensor or storage is made.
+///
+/// The pieces leave one value on the stack.
+///
+/// # Errors
+///
+/// If the protocol cannot hold a value of the graph, or whatever `pieces` reports.
+pub fn write_with<E: From<PickleError>>(
+    graph: &Graph,
+    protocol: u8,
+    pieces: &dyn Fn(NodeId) -> Result<Vec<Piece>, E>,
+) -> Result<Vec<u8>, E> {
+    if protocol > 5 {
+        return Err(PickleError::Protocol(protocol).into());
+    }
+    let mut writer = Writer {
+        graph,
+        protocol,
+        out: Vec::new(),
+        memo: vec![None; graph.nodes.len()],
+        entries: 0,
+        texts: HashMap::new(),
+        globals: HashMap::new(),
+        buffers: 0,
+        opened: 0,
+        open_sets: HashSet::new(),
+        todo: Vec::new(),
+    };
+    if protocol >= 2 {
+        writer.out.extend([PROTO, protocol]);
+    }
+    writer.todo.push(Step::Write(graph.root));
+    while let Some(step) = writer.todo.pop() {
+        match step {
+            Step::Piece(piece) => writer.piece(piece)?,
+            Step::Write(node) => writer.begin(node, pieces)?,
+            Step::Close(node) => writer.close(node)?,
+            Step::Made(node) => writer.made(node),
+            Step::Tail { node, at } => writer.tail(node, at),
+            Step::Put(node) => {
+                writer.put_node(node);
+                writer.open_sets.remove(&node);
+            }
+            Step::Op(opcode) => writer.out.push(opcode),
+        }
+        if writer.out.len() > MOST_BYTES {
+            return Err(PickleError::Limit { what: "bytes", limit: MOST_BYTES as u64 }.into());
+        }
+    }
+    writer.out.push(STOP);
+    Ok(writer.out)
+}
+
+#[derive(Debug)]
+enum Step {
+    /// Write a node, or take it from the memo.
+    Write(NodeId),
+    /// The node's parts are on the stack: make it.
+    Close(NodeId),
+    /// The node is on the stack and in the memo if it must be: write its tail.
+    Made(NodeId),
+    /// Write the tail from this place on.
+    Tail { node: NodeId, at: usize },
+    /// The node is on the stack, with its tail: put it into the memo.
+    Put(NodeId),
+    /// Write one opcode.
+    Op(u8),
+    /// Write a piece.
+    Piece(Piece),
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    protocol: u8,
+    out: Vec<u8>,
+    memo: Vec<Option<u32>>,
+    entries: u32,
+    texts: HashMap<String, u32>,
+    globals: HashMap<(String, String), u32>,
+    buffers: u32,
+    /// Containers begun since the memo grew last: more than there are nodes is an endless cycle.
+    opened: usize,
+    /// Sets that are being written as calls.
+    open_sets: HashSet<NodeId>,
+    todo: Vec<Step>,
+}
+
+impl Writer<'_> {
+    fn begin<E: From<PickleError>>(
+        &mut self,
+        id: NodeId,
+        pieces: &dyn Fn(NodeId) -> Result<Vec<Piece>, E>,
+    ) -> Result<(), E> {
+        if let Some(index) = self.memo[id.index()] {
+            self.get(index);
+            return Ok(());
+        }
+        let graph = self.graph;
+        match &graph.node(id).kind {
+            Kind::Tensor(_) | Kind::Storage(_) => {
+                let pieces = pieces(id)?;
+                let is_storage = matches!(graph.kind(id), Kind::Storage(_));
+                // A storage is known by its key; torch names it anew at each place.
+                let tail = !graph.node(id).tail.is_empty();
+                self.todo.push(if is_storage && !tail {
+                    Step::Tail { node: id, at: 0 }
+                } else {
+                    Step::Made(id)
+                });
+                // The last piece's own memo entry is the node's.
+                self.todo.extend(pieces.into_iter().rev().map(Step::Piece));
+            }
+            _ => self.begin_plain(id)?,
+        }
+        Ok(())
+    }
+
+    fn begin_plain(&mut self, id: NodeId) -> Result<(), PickleError> {
+        let graph = self.graph;
+        let (bin, old) = (self.protocol >= 1, self.protocol < 2);
+        let mut memoise = true;
+        match &graph.node(id).kind {
+            Kind::None => {
+                self.out.push(NONE);
+                memoise = false;
+            }
+            Kind::Bool(value) => {
+                self.bool(*value);
+                memoise = false;
+            }
+            Kind::Int(value) => {
+                self.int(&BigInt::from(*value));
+                memoise = false;
+            }
+            Kind::BigInt(value) => {
+                self.int(value);
+                memoise = false;
+            }
+            Kind::Float(bits) => {
+                if bin {
+                    self.out.push(BINFLOAT);
+                    self.out.extend(bits.0.to_be_bytes());
+                } else {
+                    self.line(FLOAT, text::float_repr(bits.get()).as_bytes());
+                }
+                memoise = false;
+            }
+            Kind::Str(value) => {
+                // CPython has the empty text and each of one Latin-1 character once.
+                let mut chars = value.chars();
+                let is_unique = matches!((chars.next(), chars.next()), (None | Some('\0'..='\u{ff}'), None));
+                if is_unique && graph.node(id).tail.is_empty() {
+                    self.text(value);
+                    return Ok(());
+                }
+                self.unicode(value.as_bytes());
+            }
+            Kind::SurrogateStr(value) => self.unicode(value),
+            Kind::Str8(value) => match u8::try_from(value.len()) {
+                _ if !bin => self.line(STRING, &text::quote(value)),
+                Ok(length) => self.bytes(&[SHORT_BINSTRING, length], value),
+                Err(_) => {
+                    let length = i32::try_from(value.len())
+                        .map_err(|_| PickleError::Unwritable("a Python 2 string over 2 GiB"))?;
+                    self.out.push(BINSTRING);
+                    self.bytes(&length.to_le_bytes(), value);
+                }
+            },
+            Kind::Bytes(value) if self.protocol < 3 => {
+                self.old_bytes(id, value);
+                return Ok(());
+            }
+            Kind::Bytes(value) => match u8::try_from(value.len()) {
+                Ok(length) => self.bytes(&[SHORT_BINBYTES, length], value),
+                Err(_) => self.counted(BINBYTES, BINBYTES8, value),
+            },
+            Kind::ByteArray(value) if self.protocol < 5 => {
+                self.old_byte_array(id, value);
+                return Ok(());
+            }
+            Kind::ByteArray(value) => {
+                self.out.push(BYTEARRAY8);
+                self.bytes(&(value.len() as u64).to_le_bytes(), value);
+            }
+            Kind::Buffer(index) => {
+                if self.protocol < 5 || *index != self.buffers {
+                    return Err(PickleError::Unwritable("an out-of-band buffer out of its order"));
+                }
+                self.buffers += 1;
+                self.out.push(NEXT_BUFFER);
+            }
+            Kind::Extension(code) => {
+                match (u8::try_from(*code), u16::try_from(*code)) {
+                    (Ok(code), _) => self.out.extend([EXT1, code]),
+                    (_, Ok(code)) => {
+                        self.out.push(EXT2);
+                        self.out.extend(code.to_le_bytes());
+                    }
+                    _ => {
+                        self.out.push(EXT4);
+                        self.out.extend(code.to_le_bytes());
+                    }
+                }
+                memoise = false;
+            }
+            Kind::PersistentLine(line) => {
+                if line.contains(&b'\n') {
+                    return Err(PickleError::Unwritable("a persistent id of two lines"));
+                }
+                self.line(PERSID, line);
+            }
+            Kind::Global { module, name } => {
+                self.global(module, name)?;
+                // Its name is its identity, and the memo knows it by that.
+                let index = self.globals[&(module.clone(), name.clone())];
+                self.memo[id.index()] = Some(index);
+                self.todo.push(Step::Tail { node: id, at: 0 });
+                return Ok(());
+            }
+            Kind::List | Kind::Dict => {
+                let is_list = matches!(graph.kind(id), Kind::List);
+                match (bin, is_list) {
+                    (true, true) => self.out.push(EMPTY_LIST),
+                    (true, false) => self.out.push(EMPTY_DICT),
+                    (false, true) => self.out.extend([MARK, LIST]),
+                    (false, false) => self.out.extend([MARK, DICT]),
+                }
+            }
+            Kind::Set if self.protocol >= 4 => self.out.push(EMPTY_SET),
+            Kind::Set => {
+                self.old_items("set", id)?;
+                return Ok(());
+            }
+            Kind::Tuple(items) if items.is_empty() => {
+                self.out.extend(if bin { &[EMPTY_TUPLE][..] } else { &[MARK, TUPLE] });
+                memoise = false;
+            }
+            Kind::FrozenSet(_) if self.protocol < 4 => {
+                self.old_items("frozenset", id)?;
+                return Ok(());
+            }
+            Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => {
+                self.open()?;
+                let is_short = matches!(graph.kind(id), Kind::Tuple(_)) && items.len() <= 3 && !old;
+                if !is_short {
+                    self.out.push(MARK);
+                }
+                self.todo.push(Step::Close(id));
+                self.todo.extend(items.iter().rev().map(|item| Step::Write(*item)));
+                return Ok(());
+            }
+            Kind::Reduce { .. }
+            | Kind::NewObj { .. }
+            | Kind::NewObjEx { .. }
+            | Kind::ComputedGlobal { .. }
+            | Kind::ReadonlyBuffer(_)
+            | Kind::PersistentId(_) => {
+                self.open()?;
+                self.todo.push(Step::Close(id));
+                let parts = parts(graph.kind(id));
+                self.todo.extend(parts.iter().rev().map(|part| Step::Write(*part)));
+                return Ok(());
+            }
+            Kind::Tensor(_) | Kind::Storage(_) => {
+                return Err(PickleError::Unwritable("a tensor outside of a torch file"));
+            }
+        }
+        if memoise || !graph.node(id).tail.is_empty() {
+            self.put_node(id);
+        }
+        self.todo.push(Step::Tail { node: id, at: 0 });
+        Ok(())
+    }
+
+    /// Makes a node whose parts were written, unless it came about while they were.
+    fn close(&mut self, id: NodeId) -> Result<(), PickleError> {
+        let graph = self.graph;
+        let kind = graph.kind(id);
+        if let Some(index) = self.memo[id.index()] {
+            let short = |items: &[NodeId]| items.len() <= 3 && self.protocol >= 2;
+            match kind {
+                Kind::Tuple(items) if short(items) => self.out.extend(vec![POP; items.len()]),
+                Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => {
+                    if self.protocol >= 1 {
+                        self.out.push(POP_MARK);
+                    } else {
+                        self.out.extend(vec![POP; items.len() + 1]);
+                    }
+                }
+                _ => self.out.extend(vec![POP; parts(kind).len()]),
+            }
+            self.get(index);
+            return Ok(());
+        }
+        self.out.push(match kind {
+            Kind::Tuple(items) if self.protocol >= 2 && items.len() == 1 => TUPLE1,
+            Kind::Tuple(items) if self.protocol >= 2 && items.len() == 2 => TUPLE2,
+            Kind::Tuple(items) if self.protocol >= 2 && items.len() == 3 => TUPLE3,
+            Kind::Tuple(_) => TUPLE,
+            Kind::FrozenSet(_) => FROZENSET,
+            Kind::Instance(_) => OBJ,
+            Kind::NewObj { .. } => NEWOBJ,
+            Kind::NewObjEx { .. } => NEWOBJ_EX,
+            Kind::ComputedGlobal { .. } => STACK_GLOBAL,
+            Kind::ReadonlyBuffer(_) => READONLY_BUFFER,
+            Kind::PersistentId(_) => BINPERSID,
+            _ => REDUCE,
+        });
+        self.made(id);
+        Ok(())
+    }
+
+    fn made(&mut self, id: NodeId) {
+        self.put_node(id);
+        self.todo.push(Step::Tail { node: id, at: 0 });
+    }
+
+    fn tail(&mut self, id: NodeId, at: usize) {
+        let node = self.graph.node(id);
+        let is_exact = matches!(node.kind, Kind::List | Kind::Dict);
+        let rest = &node.tail[at..];
+        let Some(first) = rest.first() else { return };
+        let (opcode, many) = match first {
+            Tail::Append(_) => (APPEND, APPENDS),
+            Tail::Set(..) => (SETITEM, SETITEMS),
+            Tail::Add(items) => {
+                self.out.push(MARK);
+                self.todo.push(Step::Tail { node: id, at: at + 1 });
+                self.todo.push(Step::Op(ADDITEMS));
+                self.todo.extend(items.iter().rev().map(|item| Step::Write(*item)));
+                return;
+            }
+            Tail::Build(state) | Tail::Effect(state) => {
+                self.todo.push(Step::Tail { node: id, at: at + 1 });
+                let opcode = if matches!(first, Tail::Build(_)) { BUILD } else { POP };
+                self.todo.extend([Step::Op(opcode), Step::Write(*state)]);
+                return;
+            }
+        };
+        let same = |step: &&Tail| std::mem::discriminant(*step) == std::mem::discriminant(first);
+        let run = rest.iter().take(BATCH).take_while(same).count();
+        self.todo.push(Step::Tail { node: id, at: at + run });
+        // A list or dict of one item has it alone; longer ones are written in batches to the end, and a
+        // dict whose last batch is full is followed by an empty one. Subclasses, iterated over, have a
+        // last item alone wherever it falls.
+        let is_alone = run == 1 && (!is_exact || node.tail.len() == 1);
+        if is_alone || self.protocol == 0 {
+            for step in rest[..run].iter().rev() {
+                self.todo.push(Step::Op(opcode));
+                self.push_items(step);
+            }
+            return;
+        }
+        let is_last = rest.len() == run;
+        if matches!(node.kind, Kind::Dict) && run == BATCH && is_last {
+            self.todo.extend([Step::Op(many), Step::Op(MARK)]);
+        }
+        self.out.push(MARK);
+        self.todo.push(Step::Op(many));
+        for step in rest[..run].iter().rev() {
+            self.push_items(step);
+        }
+    }
+
+    fn push_items(&mut self, step: &Tail) {
+        match step {
+            Tail::Append(item) => self.todo.push(Step::Write(*item)),
+            Tail::Set(key, value) => self.todo.extend([Step::Write(*value), Step::Write(*key)]),
+            _ => {}
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) -> Result<(), PickleError> {
+        match piece {
+            Piece::Node(node) => self.todo.push(Step::Write(node)),
+            Piece::Text(value) => self.text(&value),
+            Piece::Global { module, name } => self.global(&module, &name)?,
+            Piece::Int(value) => self.int(&BigInt::from(value)),
+            Piece::Bool(value) => self.bool(value),
+            Piece::Mark => self.out.push(MARK),
+            Piece::Tuple(length) => self.tuple(length),
+            Piece::PersistentId => self.out.push(BINPERSID),
+            Piece::Reduce => {
+                self.out.push(REDUCE);
+                // The call that makes the node itself is put into the memo as the node.
+                if !matches!(self.todo.last(), Some(Step::Made(_))) {
+                    self.put();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a tuple; up to three items have no mark in protocol 2 and later.
+    fn tuple(&mut self, length: usize) {
+        match length {
+            0 if self.protocol >= 1 => self.out.push(EMPTY_TUPLE),
+            0 => self.out.extend([MARK, TUPLE]),
+            1..=3 if self.protocol >= 2 => self.out.push(TUPLE1 + (length - 1) as u8),
+            _ => self.out.push(TUPLE),
+        }
+        if length > 0 {
+            self.put();
+        }
+    }
+
+    fn old_bytes(&mut self, id: NodeId, value: &[u8]) {
+        let pieces = if value.is_empty() {
+            vec![global("__builtin__", "bytes"), Piece::Tuple(0), Piece::Reduce]
+        } else {
+            vec![
+                global("_codecs", "encode"),
+                Piece::Text(value.iter().map(|&byte| char::from(byte)).collect()),
+                Piece::Text("latin1".to_owned()),
+                Piece::Tuple(2),
+                Piece::Reduce,
+            ]
+        };
+        self.pieces(id, pieces, 2);
+    }
+
+    fn old_byte_array(&mut self, id: NodeId, value: &[u8]) {
+        let pieces = if value.is_empty() {
+            vec![global("__builtin__", "bytearray"), Piece::Tuple(0), Piece::Reduce]
+        } else {
+            vec![
+                global("__builtin__", "bytearray"),
+                Piece::Text(value.iter().map(|&byte| char::from(byte)).collect()),
+                Piece::Text("latin-1".to_owned()),
+                Piece::Tuple(2),
+                Piece::Reduce,
+            ]
+        };
+        self.pieces(id, pieces, 2);
+    }
+
+    fn pieces(&mut self, id: NodeId, mut pieces: Vec<Piece>, items: usize) {
+        // Before protocol 2 each tuple begins with a mark.
+        let is_marked = self.protocol < 2 && matches!(pieces.get(pieces.len() - 2), Some(Piece::Tuple(1..)));
+        if is_marked {
+            pieces.insert(pieces.len() - 2 - items, Piece::Mark);
+        }
+        self.todo.push(Step::Made(id));
+        self.todo.extend(pieces.into_iter().rev().map(Step::Piece));
+    }
+
+    /// A set or frozen set as a call on a list: protocols below 4 have no word for them.
+    fn old_items(&mut self, name: &str, id: NodeId) -> Result<(), PickleError> {
+        if !self.open_sets.insert(id) {
+            return Err(PickleError::Unwritable("a set that holds itself, in a protocol below 4"));
+        }
+        self.global("__builtin__", name)?;
+        let node = self.graph.node(id);
+        let items: Vec<NodeId> = match &node.kind {
+            Kind::FrozenSet(items) => items.clone(),
+            _ => node.tail.iter().filter_map(added).flatten().copied().collect(),
+        };
+        let (bin, old) = (self.protocol >= 1, self.protocol < 2);
+        if old {
+            self.out.push(MARK);
+        }
+        self.out.extend(if bin { &[EMPTY_LIST][..] } else { &[MARK, LIST] });
+        self.put();
+        // The tail of a set is what the list holds: nothing is left to write after it.
+        self.todo.extend([Step::Put(id), Step::Op(REDUCE)]);
+        self.todo.push(Step::Piece(Piece::Tuple(1)));
+        for batch in items.chunks(BATCH).rev() {
+            if batch.len() == 1 || !bin {
+                for item in batch.iter().rev() {
+                    self.todo.extend([Step::Op(APPEND), Step::Write(*item)]);
+                }
+            } else {
+                self.todo.push(Step::Op(APPENDS));
+                self.todo.extend(batch.iter().rev().map(|item| Step::Write(*item)));
+                self.todo.push(Step::Op(MARK));
+            }
+        }
+        Ok(())
+    }
+
+    fn bool(&mut self, value: bool) {
+        match (self.protocol >= 2, value) {
+            (true, true) => self.out.push(NEWTRUE),
+            (true, false) => self.out.push(NEWFALSE),
+            (false, true) => self.line(INT, b"01"),
+            (false, false) => self.line(INT, b"00"),
+        }
+    }
+
+    fn int(&mut self, value: &BigInt) {
+        match (i32::try_from(value), u8::try_from(value), u16::try_from(value)) {
+            (Ok(value), ..) if self.protocol == 0 => self.line(INT, value.to_string().as_bytes()),
+            (_, Ok(value), _) => self.out.extend([BININT1, value]),
+            (_, _, Ok(value)) => {
+                self.out.push(BININT2);
+                self.out.extend(value.to_le_bytes());
+            }
+            (Ok(value), ..) => {
+                self.out.push(BININT);
+                self.out.extend(value.to_le_bytes());
+            }
+            _ if self.protocol < 2 => self.line(LONG, format!("{value}L").as_bytes()),
+            _ => {
+                let bytes = value.to_signed_bytes_le();
+                match u8::try_from(bytes.len()) {
+                    Ok(length) => self.bytes(&[LONG1, length], &bytes),
+                    Err(_) => {
+                        self.out.push(LONG4);
+                        self.bytes(&(bytes.len() as u32).to_le_bytes(), &bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Text known by its value.
+    fn text(&mut self, value: &str) {
+        if let Some(&index) = self.texts.get(value) {
+            self.get(index);
+            return;
+        }
+        self.unicode(value.as_bytes());
+        let index = self.put();
+        self.texts.insert(value.to_owned(), index);
+    }
+
+    fn unicode(&mut self, value: &[u8]) {
+        match u8::try_from(value.len()) {
+            _ if self.protocol == 0 => self.line(UNICODE, &text::raw_unicode_escape(value)),
+            Ok(length) if self.protocol >= 4 => self.bytes(&[SHORT_BINUNICODE, length], value),
+            _ => self.counted(BINUNICODE, BINUNICODE8, value),
+        }
+    }
+
+    /// A global, known by its name.
+    fn global(&mut self, module: &str, name: &str) -> Result<(), PickleError> {
+        let key = (module.to_owned(), name.to_owned());
+        if let Some(&index) = self.globals.get(&key) {
+            self.get(index);
+            return Ok(());
+        }
+        if self.protocol >= 4 {
+            self.text(module);
+            self.text(name);
+            self.out.push(STACK_GLOBAL);
+        } else {
+            if module.contains('\n') || name.contains('\n') {
+                return Err(PickleError::Unwritable("a class with a line break in its name"));
+            }
+            self.line(GLOBAL, module.as_bytes());
+            self.out.extend(name.bytes());
+            self.out.push(b'\n');
+        }
+        let index = self.put();
+        self.globals.insert(key, index);
+        Ok(())
+    }
+
+    fn line(&mut self, opcode: u8, line: &[u8]) {
+        self.out.push(opcode);
+        self.out.extend(line);
+        self.out.push(b'\n');
+    }
+
+    fn counted(&mut self, opcode: u8, opcode8: u8, bytes: &[u8]) {
+        match u32::try_from(bytes.len()) {
+            Ok(length) => {
+                self.out.push(opcode);
+                self.bytes(&length.to_le_bytes(), bytes);
+            }
+            Err(_) => {
+                self.out.push(opcode8);
+                self.bytes(&(bytes.len() as u64).to_le_bytes(), bytes);
+            }
+        }
+    }
+
+    fn bytes(&mut self, head: &[u8], bytes: &[u8]) {
+        self.out.extend(head);
+        self.out.extend(bytes);
+    }
+
+    fn open(&mut self) -> Result<(), PickleError> {
+        self.opened += 1;
+        if self.opened > self.graph.nodes.len() {
+            return Err(PickleError::Unwritable("a tuple or call that holds itself"));
+        }
+        Ok(())
+    }
+
+    fn put_node(&mut self, id: NodeId) {
+        self.memo[id.index()] = Some(self.put());
+    }
+
+    fn put(&mut self) -> u32 {
+        self.opened = 0;
+        let index = self.entries;
+        self.entries += 1;
+        match u8::try_from(index) {
+            _ if self.protocol >= 4 => self.out.push(MEMOIZE),
+            _ if self.protocol == 0 => self.line(PUT, index.to_string().as_bytes()),
+            Ok(index) => self.out.extend([BINPUT, index]),
+            Err(_) => {
+                self.out.push(LONG_BINPUT);
+                self.out.extend(index.to_le_bytes());
+            }
+        }
+        index
+    }
+
+    fn get(&mut self, index: u32) {
+        match u8::try_from(index) {
+            _ if self.protocol == 0 => self.line(GET, index.to_string().as_bytes()),
+            Ok(index) => self.out.extend([BINGET, index]),
+            Err(_) => {
+                self.out.push(LONG_BINGET);
+                self.out.extend(index.to_le_bytes());
+            }
+        }
+    }
+}
+
+fn global(module: &str, name: &str) -> Piece {
+    Piece::Global { module: module.to_owned(), name: name.to_owned() }
+}
+
+fn added(step: &Tail) -> Option<&Vec<NodeId>> {
+    match step {
+        Tail::Add(items) => Some(items),
+        _ => None,
+    }
+}
+
+/// What must be on the stack to make a node of this kind.
+fn parts(kind: &Kind) -> Vec<NodeId> {
+    match kind {
+        Kind::Reduce { callee, args } => vec![*callee, *args],
+        Kind::NewObj { class, args } => vec![*class, *args],
+        Kind::NewObjEx { class, args, kwargs } => vec![*class, *args, *kwargs],
+        Kind::ComputedGlobal { module, name } => vec![*module, *name],
+        Kind::ReadonlyBuffer(inner) | Kind::PersistentId(inner) => vec![*inner],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,230 @@
+//! From rebuild calls and persistent ids to tensors and storages.
+
+use std::collections::HashMap;
+
+use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, Tail, Tensor};
+
+use super::super::{FormatError, Limits};
+use super::TorchError;
+use super::storage::dtype_of_class;
+
+/// Turns persistent ids of storages into [`Kind::Storage`] and calls that rebuild a tensor from one into
+/// [`Kind::Tensor`], each at its own node; then drops the nodes that nothing refers to any more.
+///
+/// Calls in any other form stay calls, with the storage inside.
+pub(super) fn lift(graph: &mut Graph, limits: &Limits) -> Result<(), FormatError> {
+    let keys: HashMap<String, StorageId> = graph
+        .storages
+        .iter()
+        .enumerate()
+        .map(|(index, storage)| (storage.key.clone(), StorageId(index as u32)))
+        .collect();
+    // A storage that is named with two classes loads as the first: its tensors are not what they say.
+    let mut classes: HashMap<StorageId, String> = HashMap::new();
+    let mut disputed = vec![false; graph.storages.len()];
+    let ids = || (0..graph.nodes.len() as u32).map(NodeId);
+    let mut storages = Vec::new();
+    for id in ids() {
+        match graph.kind(id) {
+            Kind::PersistentId(inner) => {
+                let reference = storage_reference(graph, *inner, &keys)?;
+                let first = classes.entry(reference.storage).or_insert_with(|| reference.class.clone());
+                disputed[reference.storage.index()] |= *first != reference.class;
+                storages.push((id, reference));
+            }
+            Kind::PersistentLine(_) => {
+                return Err(TorchError::BadReference("it is a line of text, as protocol 0 has it").into());
+            }
+            _ => {}
+        }
+    }
+    for (id, reference) in storages {
+        graph.node_mut(id).kind = Kind::Storage(reference);
+    }
+    let uses = uses(graph);
+    for id in (0..graph.nodes.len() as u32).map(NodeId) {
+        if let Some(tensor) = tensor(graph, id, &uses, &disputed, limits)? {
+            graph.node_mut(id).kind = Kind::Tensor(Box::new(tensor));
+        }
+    }
+    compact(graph);
+    Ok(())
+}
+
+/// Reads `('storage', class, key, location, elements)`.
+fn storage_reference(
+    graph: &Graph,
+    id: NodeId,
+    keys: &HashMap<String, StorageId>,
+) -> Result<StorageRef, TorchError> {
+    let bad = TorchError::BadReference;
+    let Kind::Tuple(items) = graph.kind(id) else { return Err(bad("it is no tuple")) };
+    let &[tag, class, key, location, elements] = items.as_slice() else {
+        return Err(bad("it has not five parts"));
+    };
+    if graph.as_str(tag) != Some("storage") {
+        return Err(bad("it does not begin with `storage`"));
+    }
+    let (module, name) = graph.as_global(class).ok_or(bad("its class is none"))?;
+    let class = format!("{module}.{name}");
+    let dtype = dtype_of_class(&class).ok_or(bad("its class is none of torch's storages"))?;
+    let key = graph.as_str(key).ok_or(bad("its key is no text"))?;
+    let location = graph.as_str(location).ok_or(bad("its location is no text"))?.to_owned();
+    let elements = graph.as_int(elements).and_then(|elements| u64::try_from(elements).ok());
+    let elements = elements.ok_or(bad("its length is no natural number"))?;
+    let storage = *keys.get(key).ok_or_else(|| TorchError::MissingStorage { key: key.to_owned() })?;
+    let found = graph.storage(storage).bytes;
+    let expected = elements.checked_mul(dtype.item_bytes()).ok_or(bad("its length overflows"))?;
+    if found != expected {
+        return Err(TorchError::StorageLength { key: key.to_owned(), expected, found });
+    }
+    Ok(StorageRef { storage, class, location, elements })
+}
+
+/// The tensor that a call rebuilds, if it is such a call in a known form.
+fn tensor(
+    graph: &Graph,
+    id: NodeId,
+    uses: &[u8],
+    disputed: &[bool],
+    limits: &Limits,
+) -> Result<Option<Tensor>, TorchError> {
+    let Kind::Reduce { callee, args } = graph.kind(id) else { return Ok(None) };
+    let Some(("torch._utils", name)) = graph.as_global(*callee) else { return Ok(None) };
+    let Kind::Tuple(args) = graph.kind(*args) else { return Ok(None) };
+    let (storage, parts, dtype) = match (name, args.as_slice()) {
+        ("_rebuild_tensor", [storage, parts @ ..]) if parts.len() == 3 => (storage, parts, None),
+        ("_rebuild_tensor_v2", [storage, parts @ ..]) if matches!(parts.len(), 5 | 6) => {
+            (storage, parts, None)
+        }
+        ("_rebuild_tensor_v3", [storage, parts @ ..]) if matches!(parts.len(), 6 | 7) => {
+            (storage, parts, Some(parts[5]))
+        }
+        _ => return Ok(None),
+    };
+    let Kind::Storage(storage) = graph.kind(*storage) else { return Ok(None) };
+    if disputed[storage.storage.index()] {
+        return Ok(None);
+    }
+    let Some(dtype) = element_type(graph, storage, dtype) else { return Ok(None) };
+    let requires_grad = match parts.get(3).map(|part| graph.kind(*part)) {
+        None => false,
+        Some(Kind::Bool(value)) => *value,
+        _ => return Ok(None),
+    };
+    let bad = |problem| TorchError::Tensor { key: graph.storage(storage.storage).key.clone(), problem };
+    let tensor = Tensor {
+        dtype,
+        offset: natural(graph, parts[0]).ok_or_else(|| bad("its offset is no natural number"))?,
+        shape: naturals(graph, parts[1]).ok_or_else(|| bad("its shape is no tuple of natural numbers"))?,
+        strides: naturals(graph, parts[2])
+            .ok_or_else(|| bad("its strides are no tuple of natural numbers"))?,
+        storage: storage.clone(),
+        requires_grad,
+        hooks: parts.get(4).copied().filter(|hooks| !is_fresh_empty(graph, *hooks, uses)),
+        metadata: parts.get(if name == "_rebuild_tensor_v3" { 6 } else { 5 }).copied(),
+    };
+    if tensor.shape.len() != tensor.strides.len() || tensor.shape.len() > limits.dimensions {
+        return Err(bad("its strides are not as many as its dimensions"));
+    }
+    tensor.bytes().ok_or_else(|| bad("it has more bytes than can be counted"))?;
+    let end = tensor.end_byte().ok_or_else(|| bad("it reaches further than can be counted"))?;
+    if end > graph.storage(storage.storage).bytes {
+        return Err(bad("it reaches beyond its storage"));
+    }
+    Ok(Some(tensor))
+}
+
+/// The stated type, or that of the storage's class; quantized types are rebuilt by other calls.
+fn element_type(graph: &Graph, storage: &StorageRef, stated: Option<NodeId>) -> Option<Dtype> {
+    match stated {
+        None => dtype_of_class(&storage.class),
+        Some(stated) => match graph.as_global(stated)? {
+            ("torch", name) => Dtype::from_name(name),
+            _ => None,
+        },
+    }
+}
+
+fn natural(graph: &Graph, id: NodeId) -> Option<u64> {
+    graph.as_int(id).and_then(|value| u64::try_from(value).ok())
+}
+
+fn naturals(graph: &Graph, id: NodeId) -> Option<Vec<u64>> {
+    match graph.kind(id) {
+        Kind::Tuple(items) => items.iter().map(|item| natural(graph, *item)).collect(),
+        _ => None,
+    }
+}
+
+/// Whether these are the hooks that every tensor has: an empty `OrderedDict` of its own.
+fn is_fresh_empty(graph: &Graph, id: NodeId, uses: &[u8]) -> bool {
+    let node = graph.node(id);
+    let Kind::Reduce { callee, args } = node.kind else { return false };
+    uses[id.index()] == 1
+        && node.tail.is_empty()
+        && graph.as_global(callee) == Some(("collections", "OrderedDict"))
+        && matches!(graph.kind(args), Kind::Tuple(items) if items.is_empty())
+}
+
+/// How often each node is referred to, up to 255.
+fn uses(graph: &Graph) -> Vec<u8> {
+    let mut uses = vec![0u8; graph.nodes.len()];
+    for id in 0..graph.nodes.len() as u32 {
+        for child in graph.children(NodeId(id)) {
+            uses[child.index()] = uses[child.index()].saturating_add(1);
+        }
+    }
+    uses
+}
+
+/// Drops what the root does not reach; the rest keeps its order.
+fn compact(graph: &mut Graph) {
+    let mut reached = vec![false; graph.nodes.len()];
+    let mut todo = vec![graph.root];
+    reached[graph.root.index()] = true;
+    while let Some(id) = todo.pop() {
+        for child in graph.children(id) {
+            if !std::mem::replace(&mut reached[child.index()], true) {
+                todo.push(child);
+            }
+        }
+    }
+    let mut next = 0;
+    let places: Vec<NodeId> = reached
+        .iter()
+        .map(|&reached| {
+            let place = NodeId(next);
+            next += u32::from(reached);
+            place
+        })
+        .collect();
+    let mut index = 0;
+    graph.nodes.retain(|_| {
+        index += 1;
+        reached[index - 1]
+    });
+    graph.root = places[graph.root.index()];
+    for node in &mut graph.nodes {
+        let each = |id: &mut NodeId| *id = places[id.index()];
+        match &mut node.kind {
+            Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => {
+                items.iter_mut().for_each(each);
+            }
+            Kind::ReadonlyBuffer(inner) | Kind::PersistentId(inner) => each(inner),
+            Kind::ComputedGlobal { module, name } => [module, name].into_iter().for_each(each),
+            Kind::Reduce { callee, args } => [callee, args].into_iter().for_each(each),
+            Kind::NewObj { class, args } => [class, args].into_iter().for_each(each),
+            Kind::NewObjEx { class, args, kwargs } => [class, args, kwargs].into_iter().for_each(each),
+            Kind::Tensor(tensor) => tensor.hooks.iter_mut().chain(&mut tensor.metadata).for_each(each),
+            _ => {}
+        }
+        for step in &mut node.tail {
+            match step {
+                Tail::Append(item) | Tail::Build(item) | Tail::Effect(item) => each(item),
+                Tail::Set(key, value) => [key, value].into_iter().for_each(each),
+                Tail::Add(items) => items.iter_mut().for_each(each),
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! From tensors and storages back to rebuild calls and persistent ids.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::value::{Graph, Kind, NodeId, StorageId, StorageRef, Tensor};
+
+use super::super::pickle::{self, Piece};
+use super::super::{FormatError, StorageFacts};
+use super::TorchError;
+use super::storage::{UNTYPED, class_of_dtype, dtype_of_class};
+
+/// A graph as `data.pkl`, and the storages that it uses.
+pub(super) struct Lowered {
+    pub pickle: Vec<u8>,
+    /// In the order of first use, which is that of their keys.
+    pub used: Vec<(StorageId, StorageFacts)>,
+}
+
+/// Writes a graph's pickle.
+pub(super) fn lower(
+    graph: &Graph,
+    protocol: u8,
+    facts: &dyn Fn(StorageId) -> StorageFacts,
+) -> Result<Lowered, FormatError> {
+    let lower = Lower { graph, facts, protocol, classes: classes(graph), used: RefCell::default() };
+    let pickle = pickle::write_with(graph, protocol, &|id| lower.pieces(id))?;
+    Ok(Lowered { pickle, used: lower.used.into_inner().order })
+}
+
+struct Lower<'a> {
+    graph: &'a Graph,
+    facts: &'a dyn Fn(StorageId) -> StorageFacts,
+    protocol: u8,
+    classes: HashMap<StorageId, String>,
+    used: RefCell<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    order: Vec<(StorageId, StorageFacts)>,
+    keys: HashMap<StorageId, usize>,
+}
+
+/// The class with which each storage is written: a storage loads as the class that is named first, so
+/// where there are two, it becomes untyped and its tensors say their type themselves.
+fn classes(graph: &Graph) -> HashMap<StorageId, String> {
+    let mut classes: HashMap<StorageId, String> = HashMap::new();
+    for node in &graph.nodes {
+        let (storage, class) = match &node.kind {
+            Kind::Storage(storage) => (storage.storage, class_of(storage, None)),
+            Kind::Tensor(tensor) => (tensor.storage.storage, class_of(&tensor.storage, Some(tensor))),
+            _ => continue,
+        };
+        match classes.get_mut(&storage) {
+            None => drop(classes.insert(storage, class.to_owned())),
+            Some(first) if first != class => UNTYPED.clone_into(first),
+            Some(_) => {}
+        }
+    }
+    classes
+}
+
+fn class_of<'a>(storage: &'a StorageRef, tensor: Option<&Tensor>) -> &'a str {
+    match tensor {
+        _ if !storage.class.is_empty() => &storage.class,
+        Some(tensor) => class_of_dtype(tensor.dtype),
+        None => UNTYPED,
+    }
+}
+
+impl Lower<'_> {
+    fn pieces(&self, id: NodeId) -> Result<Vec<Piece>, FormatError> {
+        let mut pieces = Vec::new();
+        match self.graph.kind(id) {
+            Kind::Storage(storage) => drop(self.storage(storage, &mut pieces)?),
+            Kind::Tensor(tensor) => self.tensor(tensor, &mut pieces)?,
+            _ => {}
+        }
+        Ok(pieces)
+    }
+
+    /// Names a storage and returns its length in bytes.
+    fn storage(&self, reference: &StorageRef, out: &mut Vec<Piece>) -> Result<u64, TorchError> {
+        let id = reference.storage;
+        let mut used = self.used.borrow_mut();
+        let number = match used.keys.get(&id) {
+            Some(&number) => number,
+            None => {
+                let number = used.order.len();
+                used.order.push((id, (self.facts)(id)));
+                used.keys.insert(id, number);
+                number
+            }
+        };
+        let bytes = used.order[number].1.bytes;
+        let class = self.classes.get(&id).map_or(UNTYPED, String::as_str);
+        let item_bytes = dtype_of_class(class).map_or(1, |dtype| dtype.item_bytes());
+        if bytes % item_bytes != 0 {
+            let key = self.graph.storage(id).key.clone();
+            return Err(TorchError::Tensor { key, problem: "its storage ends inside an element" });
+        }
+        let (module, name) = class.rsplit_once('.').unwrap_or(("torch", class));
+        let location = if reference.location.is_empty() { "cpu" } else { &reference.location };
+        out.extend([
+            Piece::Mark,
+            Piece::Text("storage".to_owned()),
+            global(module, name),
+            Piece::Text(number.to_string()),
+            Piece::Text(location.to_owned()),
+            Piece::Int(bytes / item_bytes),
+            Piece::Tuple(5),
+            Piece::PersistentId,
+        ]);
+        Ok(bytes)
+    }
+
+    fn tensor(&self, tensor: &Tensor, out: &mut Vec<Piece>) -> Result<(), TorchError> {
+        let class = self.classes.get(&tensor.storage.storage).map_or(UNTYPED, String::as_str);
+        let is_implied = dtype_of_class(class) == Some(tensor.dtype) && class != UNTYPED;
+        out.push(global(
+            "torch._utils",
+            if is_implied { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" },
+        ));
+        out.push(Piece::Mark);
+        let bytes = self.storage(&tensor.storage, out)?;
+        if tensor.end_byte().is_none_or(|end| end > bytes) {
+            let key = self.graph.storage(tensor.storage.storage).key.clone();
+            return Err(TorchError::Tensor { key, problem: "it reaches beyond its storage" });
+        }
+        out.push(Piece::Int(tensor.offset));
+        self.tuple(&tensor.shape, out);
+        self.tuple(&tensor.strides, out);
+        out.push(Piece::Bool(tensor.requires_grad));
+        match tensor.hooks {
+            Some(hooks) => out.push(Piece::Node(hooks)),
+            None => out.extend([global("collections", "OrderedDict"), Piece::Tuple(0), Piece::Reduce]),
+        }
+        if !is_implied {
+            out.push(global("torch", tensor.dtype.name()));
+        }
+        out.extend(tensor.metadata.map(Piece::Node));
+        let length = 6 + usize::from(!is_implied) + usize::from(tensor.metadata.is_some());
+        out.extend([Piece::Tuple(length), Piece::Reduce]);
+        Ok(())
+    }
+
+    fn tuple(&self, values: &[u64], out: &mut Vec<Piece>) {
+        // Up to three items have no mark from protocol 2 on; an empty tuple never has one.
+        if values.len() > 3 || (self.protocol < 2 && !values.is_empty()) {
+            out.push(Piece::Mark);
+        }
+        out.extend(values.iter().copied().map(Piece::Int));
+        out.push(Piece::Tuple(values.len()));
+    }
+}
+
+fn global(module: &str, name: &str) -> Piece {
+    Piece::Global { module: module.to_owned(), name: name.to_owned() }
+}

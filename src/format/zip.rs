@@ -1,0 +1,391 @@
+//! Reading zip containers that may lie.
+//!
+//! The central directory is compared with every local header, so that all readers see the same entries.
+//! Format: PKWARE's APPNOTE.TXT 6.3.
+
+use std::collections::HashSet;
+
+use super::error::check_limit;
+use super::source::read;
+use super::{FormatError, Limits, Source};
+
+/// Why a zip container cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ZipError {
+    /// No end-of-directory record: the file is cut off, or no zip.
+    #[error("the directory at the end of the file is missing")]
+    NoDirectory,
+    /// The directory contradicts itself or the file's length.
+    #[error("the directory is damaged: {0}")]
+    Directory(&'static str),
+    /// The file does not begin with its first entry.
+    #[error("{0} bytes lie before the first entry")]
+    Prepended(u64),
+    /// A name that leaves the container's directory, or is no text.
+    #[error("entry {index} has the unsafe name `{name}`")]
+    Name {
+        /// Its place in the directory.
+        index: usize,
+        /// The name.
+        name: String,
+    },
+    /// Two entries of one name: readers differ in which they see.
+    #[error("entry `{name}` is there twice")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// The local header does not agree with the directory, or lies outside the file.
+    #[error("entry `{name}` is damaged: {problem}")]
+    Entry {
+        /// The entry.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The bytes are not those that were written.
+    #[error("entry `{name}` is damaged: its CRC-32 is {found:08x}, the directory says {expected:08x}")]
+    Crc {
+        /// The entry.
+        name: String,
+        /// According to the directory.
+        expected: u32,
+        /// Of the bytes.
+        found: u32,
+    },
+    /// Stored in a way that is not read.
+    #[error("entry `{name}` is {how}, which is not supported")]
+    Unsupported {
+        /// The entry.
+        name: String,
+        /// How it is stored.
+        how: &'static str,
+    },
+}
+
+/// One entry of a container.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub name: String,
+    /// 0 stored, 8 deflated.
+    pub method: u16,
+    pub crc32: u32,
+    /// Length as stored.
+    pub stored_bytes: u64,
+    /// Length of the content.
+    pub bytes: u64,
+    pub header_offset: u64,
+    pub data_offset: u64,
+}
+
+/// A container's entries in the order in which they lie in the file.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub entries: Vec<Entry>,
+    /// First byte after the end-of-directory record.
+    pub end: u64,
+}
+
+const LOCAL: u32 = 0x0403_4b50;
+const CENTRAL: u32 = 0x0201_4b50;
+const END: u32 = 0x0605_4b50;
+const END64: u32 = 0x0606_4b50;
+const LOCATOR64: u32 = 0x0706_4b50;
+const END_BYTES: u64 = 22;
+const CENTRAL_BYTES: usize = 46;
+const LOCAL_BYTES: u64 = 30;
+
+/// Reads the directory and compares it with the local headers.
+pub(super) fn directory(source: &dyn Source, limits: &Limits) -> Result<Directory, FormatError> {
+    let end = find_end(source)?;
+    check_limit("the number of entries", end.entries, limits.entries)?;
+    check_limit("the directory", end.directory_bytes, limits.literal_bytes)?;
+    let central = read(source, end.directory_offset, end.directory_bytes)?;
+    let mut entries = central_entries(&central, end.entries)?;
+    drop(central);
+
+    let mut names = HashSet::with_capacity(entries.len());
+    for entry in &entries {
+        if !names.insert(entry.name.as_str()) {
+            return Err(ZipError::Duplicate { name: entry.name.clone() }.into());
+        }
+    }
+    entries.sort_by_key(|entry| entry.header_offset);
+    if let Some(first) = entries.first()
+        && first.header_offset != 0
+    {
+        return Err(ZipError::Prepended(first.header_offset).into());
+    }
+    let mut ends: Vec<u64> = entries.iter().skip(1).map(|entry| entry.header_offset).collect();
+    ends.push(end.directory_offset);
+    for (entry, end) in entries.iter_mut().zip(ends) {
+        read_local(source, entry, end)?;
+    }
+    Ok(Directory { entries, end: end.end })
+}
+
+/// Reads the content of a small entry and checks its CRC-32.
+pub(super) fn content(source: &dyn Source, entry: &Entry, limits: &Limits) -> Result<Vec<u8>, FormatError> {
+    let stored = read(source, entry.data_offset, entry.stored_bytes)?;
+    let bytes = match entry.method {
+        0 => stored,
+        8 => inflate(entry, &stored, limits)?,
+        _ => return Err(unsupported(entry, "compressed in another way than deflate")),
+    };
+    let found = crc32fast::hash(&bytes);
+    if found != entry.crc32 {
+        return Err(ZipError::Crc { name: entry.name.clone(), expected: entry.crc32, found }.into());
+    }
+    Ok(bytes)
+}
+
+pub(super) fn unsupported(entry: &Entry, how: &'static str) -> FormatError {
+    ZipError::Unsupported { name: entry.name.clone(), how }.into()
+}
+
+fn inflate(entry: &Entry, stored: &[u8], limits: &Limits) -> Result<Vec<u8>, FormatError> {
+    // Small contents of any ratio are harmless: a long run of one byte deflates a thousandfold.
+    let most = (stored.len() as u64).saturating_mul(limits.inflate_ratio).max(1 << 20);
+    check_limit("what a compressed entry becomes", entry.bytes, most)?;
+    let damaged = |problem| ZipError::Entry { name: entry.name.clone(), problem };
+    let room = usize::try_from(entry.bytes).map_err(|_| damaged("it does not fit into memory"))?;
+    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(stored, room)
+        .map_err(|_| damaged("its deflated bytes are not sound"))?;
+    if bytes.len() != room {
+        return Err(damaged("it inflates to another length than it says").into());
+    }
+    Ok(bytes)
+}
+
+struct End {
+    directory_offset: u64,
+    directory_bytes: u64,
+    entries: u64,
+    end: u64,
+}
+
+fn find_end(source: &dyn Source) -> Result<End, FormatError> {
+    // A comment, or bytes that were appended, of at most 65,535 bytes may follow the record.
+    let tail_bytes = source.bytes().min(END_BYTES + 65_535);
+    let tail_offset = source.bytes() - tail_bytes;
+    let tail = read(source, tail_offset, tail_bytes)?;
+    let place = (0..=tail.len().saturating_sub(END_BYTES as usize))
+        .rev()
+        .find(|&i| tail[i..].starts_with(&END.to_le_bytes()) && tail.len() - i >= END_BYTES as usize)
+        .ok_or(ZipError::NoDirectory)?;
+    let offset = tail_offset + place as u64;
+    let mut record = Fields(&tail[place + 4..place + END_BYTES as usize]);
+    let (disk, start_disk) = (record.u16(), record.u16());
+    let (disk_entries, mut entries) = (u64::from(record.u16()), u64::from(record.u16()));
+    let (mut directory_bytes, mut directory_offset) = (u64::from(record.u32()), u64::from(record.u32()));
+    let wrong = |what| FormatError::from(ZipError::Directory(what));
+    if !matches!((disk, start_disk), (0, 0) | (0xffff, 0xffff)) || disk_entries != entries {
+        return Err(wrong("it is split over several disks"));
+    }
+
+    let mut directory_end = offset;
+    if let Some(found) = find_end64(source, offset)? {
+        let same = |small: u64, saturated: u64, large: u64| small == saturated || small == large;
+        if !same(entries, 0xffff, found.entries)
+            || !same(directory_bytes, 0xffff_ffff, found.directory_bytes)
+            || !same(directory_offset, 0xffff_ffff, found.directory_offset)
+        {
+            return Err(wrong("its two end records contradict each other"));
+        }
+        (entries, directory_bytes, directory_offset) =
+            (found.entries, found.directory_bytes, found.directory_offset);
+        directory_end = found.end;
+    }
+    if directory_offset.checked_add(directory_bytes) != Some(directory_end) {
+        return Err(wrong("it does not lie where its end record says"));
+    }
+    if entries.checked_mul(CENTRAL_BYTES as u64).is_none_or(|least| least > directory_bytes) {
+        return Err(wrong("it is too short for the number of its entries"));
+    }
+    Ok(End { directory_offset, directory_bytes, entries, end: offset + END_BYTES })
+}
+
+/// The zip64 end record before the end record at `offset`; its `end` is the record's own offset.
+fn find_end64(source: &dyn Source, offset: u64) -> Result<Option<End>, FormatError> {
+    let Some(locator_offset) = offset.checked_sub(20) else { return Ok(None) };
+    let locator = read(source, locator_offset, 20)?;
+    let mut locator = Fields(&locator);
+    if locator.u32() != LOCATOR64 {
+        return Ok(None);
+    }
+    let wrong = |what| FormatError::from(ZipError::Directory(what));
+    let (disk, record_offset, disks) = (locator.u32(), locator.u64(), locator.u32());
+    if disk != 0 || disks > 1 {
+        return Err(wrong("it is split over several disks"));
+    }
+    if record_offset.checked_add(56) != Some(locator_offset) {
+        return Err(wrong("its zip64 end record does not lie where the locator says"));
+    }
+    let record = read(source, record_offset, 56)?;
+    let mut record = Fields(&record);
+    if record.u32() != END64 || record.u64() != 44 {
+        return Err(wrong("its zip64 end record is damaged"));
+    }
+    record.skip(12);
+    let (disk_entries, entries, directory_bytes, directory_offset) =
+        (record.u64(), record.u64(), record.u64(), record.u64());
+    if disk_entries != entries {
+        return Err(wrong("it is split over several disks"));
+    }
+    Ok(Some(End { directory_offset, directory_bytes, entries, end: record_offset }))
+}
+
+fn central_entries(central: &[u8], count: u64) -> Result<Vec<Entry>, ZipError> {
+    let mut entries = Vec::new();
+    let mut rest = central;
+    for index in 0..usize::try_from(count).map_err(|_| ZipError::Directory("it has too many entries"))? {
+        let short = || ZipError::Directory("it ends inside an entry");
+        let (head, after) = rest.split_at_checked(CENTRAL_BYTES).ok_or_else(short)?;
+        let mut head = Fields(head);
+        if head.u32() != CENTRAL {
+            return Err(ZipError::Directory("an entry does not begin as one"));
+        }
+        head.skip(4);
+        let (flags, method) = (head.u16(), head.u16());
+        head.skip(4);
+        let crc32 = head.u32();
+        let (mut stored_bytes, mut bytes) = (u64::from(head.u32()), u64::from(head.u32()));
+        let (name_bytes, extra_bytes, comment_bytes) = (head.u16(), head.u16(), head.u16());
+        let disk = head.u16();
+        head.skip(6);
+        let mut header_offset = u64::from(head.u32());
+        let (name, after) = after.split_at_checked(usize::from(name_bytes)).ok_or_else(short)?;
+        let (extra, after) = after.split_at_checked(usize::from(extra_bytes)).ok_or_else(short)?;
+        rest = after.get(usize::from(comment_bytes)..).ok_or_else(short)?;
+
+        let name = safe_name(name)
+            .ok_or_else(|| ZipError::Name { index, name: String::from_utf8_lossy(name).into_owned() })?;
+        let damaged = |problem| ZipError::Entry { name: name.clone(), problem };
+        // Order of the zip64 field: content, stored form, header offset, each only where saturated.
+        zip64(extra, [&mut bytes, &mut stored_bytes, &mut header_offset])
+            .ok_or_else(|| damaged("its zip64 field is damaged"))?;
+        if disk != 0 {
+            return Err(damaged("it lies on another disk"));
+        }
+        if flags & 0x2041 != 0 {
+            return Err(ZipError::Unsupported { name, how: "encrypted" });
+        }
+        if method == 0 && bytes != stored_bytes {
+            return Err(damaged("it is stored as it is, yet says two lengths"));
+        }
+        entries.push(Entry { name, method, crc32, stored_bytes, bytes, header_offset, data_offset: 0 });
+    }
+    if !rest.is_empty() {
+        return Err(ZipError::Directory("bytes follow its last entry"));
+    }
+    Ok(entries)
+}
+
+/// Reads the local header of an entry whose bytes must end before `end`.
+fn read_local(source: &dyn Source, entry: &mut Entry, end: u64) -> Result<(), FormatError> {
+    let name = entry.name.clone();
+    let damaged = |problem| FormatError::from(ZipError::Entry { name: name.clone(), problem });
+    let header_end = entry.header_offset.checked_add(LOCAL_BYTES);
+    let Some(header_end) = header_end.filter(|&header_end| header_end <= end) else {
+        return Err(damaged("it overlaps what follows"));
+    };
+    let head = read(source, entry.header_offset, LOCAL_BYTES)?;
+    let mut head = Fields(&head);
+    if head.u32() != LOCAL {
+        return Err(damaged("no local header lies where the directory says"));
+    }
+    head.skip(2);
+    let (flags, method) = (head.u16(), head.u16());
+    head.skip(4);
+    let crc32 = head.u32();
+    let (mut stored_bytes, mut bytes) = (u64::from(head.u32()), u64::from(head.u32()));
+    let (name_bytes, extra_bytes) = (u64::from(head.u16()), u64::from(head.u16()));
+    let data_offset = header_end + name_bytes + extra_bytes;
+    if data_offset.checked_add(entry.stored_bytes).is_none_or(|data_end| data_end > end) {
+        return Err(damaged("it overlaps what follows"));
+    }
+    let rest = read(source, header_end, name_bytes + extra_bytes)?;
+    let (local_name, extra) = rest.split_at(name_bytes as usize);
+    if local_name != entry.name.as_bytes() {
+        return Err(damaged("its local header has another name"));
+    }
+    if method != entry.method || flags & 1 != 0 {
+        return Err(damaged("its local header says another way of storing"));
+    }
+    zip64(extra, [&mut bytes, &mut stored_bytes]).ok_or_else(|| damaged("its zip64 field is damaged"))?;
+    // With a descriptor after the data (flag 3), crc and lengths may be left zero here.
+    let agrees = |local: u64, central: u64| local == central || (flags & 8 != 0 && local == 0);
+    if !agrees(bytes, entry.bytes)
+        || !agrees(stored_bytes, entry.stored_bytes)
+        || !agrees(u64::from(crc32), u64::from(entry.crc32))
+    {
+        return Err(damaged("its local header says another length or CRC-32"));
+    }
+    entry.data_offset = data_offset;
+    Ok(())
+}
+
+/// Takes from the zip64 field those lengths and offsets that are saturated.
+fn zip64<const N: usize>(extra: &[u8], fields: [&mut u64; N]) -> Option<()> {
+    let mut rest = extra;
+    let mut found = None;
+    while let Some((head, after)) = rest.split_at_checked(4) {
+        let mut head = Fields(head);
+        let (id, bytes) = (head.u16(), usize::from(head.u16()));
+        let (body, after) = after.split_at_checked(bytes)?;
+        if id == 1 && found.replace(body).is_some() {
+            return None;
+        }
+        rest = after;
+    }
+    let mut body = found.unwrap_or_default();
+    for field in fields {
+        if *field == 0xffff_ffff {
+            // Without the field, the length is what it says.
+            let Some((value, after)) = body.split_first_chunk::<8>() else {
+                if found.is_some() {
+                    return None;
+                }
+                continue;
+            };
+            *field = u64::from_le_bytes(*value);
+            body = after;
+        }
+    }
+    Some(())
+}
+
+fn safe_name(name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok()?;
+    let slips = name.split('/').any(|step| step == ".." || step == ".");
+    let unsafe_bytes = name.contains(['\\', '\0']) || name.starts_with('/') || name.is_empty();
+    (!slips && !unsafe_bytes).then(|| name.to_owned())
+}
+
+/// Little-endian fields of a record whose length was checked.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (head, rest) = self.0.split_first_chunk::<N>().expect("the record's length was checked");
+        self.0 = rest;
+        *head
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.0 = &self.0[bytes..];
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.take())
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+}
