@@ -2,4 +2,5 @@
 
 pub mod durable;
 pub mod object;
+pub mod store;
 pub mod value;
