@@ -50,19 +50,25 @@
 //! | 0 | raw | the bytes |
 //! | 1 | zstd | one zstd frame |
 //! | 2 | list of frames | 8 bytes frame length (a power of two), 8 bytes object length, 32 bytes for each name |
-//! | 3 | planes | reserved |
+//! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd) and 4 bytes length; the planes; what is left of less than an item |
 //! | 4 | delta | reserved |
+//!
+//! Planes: every item, a little-endian number, is rotated left by one bit, and plane *n* holds byte *n*
+//! of each.
 //!
 //! A compressed form is shorter than its raw form, and no raw form but that of a list exceeds
 //! [`MAX_FRAME_BYTES`]; a reader refuses others before it allocates.
 
 mod append;
 mod codec;
+mod decode;
+mod encode;
 mod error;
 mod frame;
 mod layout;
 mod list;
 mod pack;
+mod planes;
 mod reader;
 mod record;
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::thread;
 
 use crate::object::{ObjectId, PackId};
 
-use super::codec::{Codec, Decoder};
+use super::codec::Codec;
+use super::decode::Decoder;
 use super::error::{PackDamage, StoreError};
 use super::frame::Frame;
 use super::layout::{self, ENTRY_BYTES, FOOTER_BYTES, Footer, HEADER_BYTES, RECORD_BYTES};

@@ -10,7 +10,8 @@ use std::sync::mpsc::{self, Receiver};
 use crate::object::{Locate, ObjectId, PackId};
 
 use super::Store;
-use super::codec::{Codec, Decoder};
+use super::codec::Codec;
+use super::decode::Decoder;
 use super::error::StoreError;
 use super::frame::Frame;
 use super::list::FrameList;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::object::{Location, ObjectId, PackId};
 
-use super::codec::{Codec, Decoder};
+use super::codec::Codec;
+use super::decode::Decoder;
 use super::error::{Damage, PackDamage, StoreError};
 use super::frame::Frame;
 use super::layout::{self, HEADER_BYTES, PACK_VERSION, RECORD_BYTES};
@@ -87,7 +88,7 @@ impl OpenPack {
         match codec {
             Codec::Frames => return Err(self.damage(record, Damage::Kind)),
             Codec::Raw => self.read_stored(record, frame)?,
-            Codec::Zstd => {
+            Codec::Zstd | Codec::Planes => {
                 self.read_stored(record, &mut decoder.stored)?;
                 frame.set_len(raw_bytes);
                 decoder.decode(codec, frame.payload_mut()).map_err(|damage| self.damage(record, damage))?;

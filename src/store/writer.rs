@@ -14,7 +14,8 @@ use crate::object::{Locate, Location, ObjectId, PackId};
 
 use super::Store;
 use super::append::{self, Stored, UnnamedPack};
-use super::codec::{Codec, Compression, Encoder, Hint};
+use super::codec::{Codec, Compression, Hint};
+use super::encode::Encoder;
 use super::error::StoreError;
 use super::frame::Frame;
 use super::list::FrameList;
