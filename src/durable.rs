@@ -50,12 +50,26 @@ impl DurableFile {
     ///
     /// If syncing or renaming fails; what was at the place before is then still there.
     pub fn finish(self) -> io::Result<()> {
-        let directory = directory_of(&self.path).to_owned();
-        set_permissions(self.temporary.as_file(), &self.path, self.mode)?;
-        self.temporary.as_file().sync_all()?;
-        self.temporary.persist(&self.path).map_err(|error| error.error)?;
-        sync_directory(&directory)
+        place(self.temporary, &self.path, self.mode, true)
     }
+}
+
+/// Moves a finished temporary file, made in the directory of `path`, to `path`.
+///
+/// For files whose name is known only when they are whole. The permission bits are `mode`, or as
+/// [`DurableFile::set_mode`] says without it. With `sync` the file is synced before the move and the
+/// directory after it.
+///
+/// # Errors
+///
+/// If syncing or renaming fails; what was at the place before is then still there.
+pub fn place(temporary: NamedTempFile, path: &Path, mode: Option<u32>, sync: bool) -> io::Result<()> {
+    set_permissions(temporary.as_file(), path, mode)?;
+    if sync {
+        temporary.as_file().sync_all()?;
+    }
+    temporary.persist(path).map_err(|error| error.error)?;
+    if sync { sync_directory(directory_of(path)) } else { Ok(()) }
 }
 
 /// Writes `bytes` to `path`, whole or not at all.

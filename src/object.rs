@@ -82,7 +82,10 @@ impl<'de> Deserialize<'de> for ObjectId {
     }
 }
 
-/// The name of a pack: the BLAKE3 hash of everything in it before its checksum.
+/// The name of a pack: the BLAKE3 hash of its header and index.
+///
+/// The index lists the names of all records, and a record is checked by its name, so this one hash
+/// stands for all bytes of the pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PackId(pub ObjectId);
@@ -112,6 +115,11 @@ pub struct Location {
 pub trait Locate {
     /// Where the record with this name lies, if the store has it.
     fn locate(&self, id: &ObjectId) -> Result<Option<Location>, LocateError>;
+
+    /// As [`locate`](Locate::locate) for many names, the answers in the order of the names.
+    fn locate_many(&self, ids: &[ObjectId]) -> Result<Vec<Option<Location>>, LocateError> {
+        ids.iter().map(|id| self.locate(id)).collect()
+    }
 }
 
 /// The index of stored objects could not be asked.

@@ -1,0 +1,145 @@
+//! The thread that writes records to a pack, one after the other.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+
+use tempfile::NamedTempFile;
+
+use crate::durable;
+use crate::object::{Location, ObjectId, PackId};
+
+use super::error::StoreError;
+use super::frame::Frame;
+use super::layout::{self, Footer, HEADER_BYTES, RECORD_BYTES};
+use super::record::{Part, Record};
+use super::writer::FinishedPack;
+use super::{Codec, Store, TEMPORARY_PREFIX, pack};
+
+/// A record in its stored form.
+pub(super) struct Stored {
+    /// Records are written in the order of these numbers, which begin at 0 and leave none out.
+    pub sequence: u64,
+    pub id: ObjectId,
+    pub part: Part,
+    pub raw_bytes: u64,
+    pub codec: Codec,
+    pub frame: Frame,
+}
+
+/// Stands for the name of a pack that is not known before its end.
+const UNNAMED: PackId = PackId(ObjectId::from_bytes([0; 32]));
+
+/// Small records are gathered to writes of this length; longer ones go past.
+const GATHER_BYTES: usize = 256 << 10;
+
+/// Writes what comes until all senders are gone, and gives each frame back through `recycle`.
+///
+/// After a failure, and once `abandoned` is set, frames are only given back.
+pub(super) fn run(
+    directory: &Path,
+    queue: &Receiver<Stored>,
+    abandoned: &Arc<AtomicBool>,
+    recycle: &dyn Fn(Frame),
+    failed: &dyn Fn(),
+) -> Result<Option<UnnamedPack>, StoreError> {
+    let mut pack = Ok(None);
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for stored in queue {
+        early.insert(stored.sequence, stored);
+        while let Some(mut stored) = early.remove(&next) {
+            next += 1;
+            if !abandoned.load(Ordering::Relaxed) {
+                pack = pack.and_then(|pack| UnnamedPack::append(pack, directory, &mut stored).map(Some));
+                if pack.is_err() {
+                    abandoned.store(true, Ordering::Relaxed);
+                    failed();
+                }
+            }
+            recycle(stored.frame);
+        }
+    }
+    pack
+}
+
+/// A pack that is being written.
+pub(super) struct UnnamedPack {
+    out: BufWriter<NamedTempFile>,
+    records: Vec<Record>,
+    bytes: u64,
+}
+
+impl UnnamedPack {
+    /// Appends a record, and begins the pack with the first.
+    fn append(
+        pack: Option<UnnamedPack>,
+        directory: &Path,
+        stored: &mut Stored,
+    ) -> Result<UnnamedPack, StoreError> {
+        let mut pack = match pack {
+            Some(pack) => pack,
+            None => UnnamedPack::begin(directory)?,
+        };
+        let stored_bytes = stored.frame.payload().len() as u64;
+        let location = Location {
+            pack: UNNAMED,
+            offset: pack.bytes + RECORD_BYTES as u64,
+            stored_bytes,
+            raw_bytes: stored.raw_bytes,
+            codec: stored.codec.number(),
+        };
+        let record = Record { id: stored.id, part: stored.part, location };
+        *stored.frame.header_mut() = layout::record_header(&record);
+        pack.write(stored.frame.record())?;
+        pack.records.push(record);
+        Ok(pack)
+    }
+
+    fn begin(directory: &Path) -> Result<UnnamedPack, StoreError> {
+        let file = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .tempfile_in(directory)
+            .map_err(|source| StoreError::Write { path: directory.to_owned(), source })?;
+        let out = BufWriter::with_capacity(GATHER_BYTES, file);
+        let mut pack = UnnamedPack { out, records: Vec::new(), bytes: 0 };
+        pack.write(&layout::header())?;
+        debug_assert_eq!(pack.bytes, HEADER_BYTES as u64);
+        Ok(pack)
+    }
+
+    /// Writes index and footer, and gives the pack its name.
+    pub fn finish(mut self, store: &Store, sync: bool) -> Result<FinishedPack, StoreError> {
+        self.records.sort_unstable_by_key(|record| record.id);
+        let index: Vec<u8> = self.records.iter().flat_map(layout::entry).collect();
+        let id = pack::id_of(&index);
+        let index_offset = self.bytes;
+        let pack_bytes = index_offset + (index.len() + layout::FOOTER_BYTES) as u64;
+        let footer = Footer { index_offset, entries: self.records.len() as u64, pack_bytes, id };
+        self.write(&index)?;
+        self.write(&footer.to_bytes())?;
+
+        let path = store.pack_path(id);
+        let failed = |source| StoreError::Write { path: path.clone(), source };
+        let file = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
+        durable::place(file, &path, None, sync).map_err(failed)?;
+        let records = self.records.into_iter().map(|mut record| {
+            record.location.pack = id;
+            (record.id, record.location)
+        });
+        Ok(FinishedPack { id, bytes: pack_bytes, records: records.collect() })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.out.write_all(bytes).map_err(|source| StoreError::Write { path: self.path(), source })?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.out.get_ref().path().to_owned()
+    }
+}

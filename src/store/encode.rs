@@ -1,0 +1,274 @@
+//! From bytes to their stored form: a sample says what pays, then the whole is done that way.
+
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{CParameter, ParamSwitch};
+
+use super::codec::{Codec, Compression, Hint};
+use super::frame::Frame;
+use super::planes;
+
+/// Records shorter than this are not worth a compressor's call.
+const MIN_BYTES: usize = 64;
+/// Above this length a sample decides.
+const SAMPLED_BYTES: usize = 32 << 10;
+/// A sample is this many slices, evenly spread.
+const SAMPLE_SLICES: usize = 4;
+/// Length of one slice of a sample.
+const SLICE_BYTES: usize = 4 << 10;
+
+/// Bytes in a stored form before the first plane: the length of an item, and form and length of each plane.
+pub(super) fn table_bytes(item_bytes: usize) -> usize {
+    1 + 5 * item_bytes
+}
+
+/// Turns bytes into their stored form.
+pub(super) struct Encoder {
+    compression: Compression,
+    matches: Compressor<'static>,
+    symbols: Compressor<'static>,
+    sample: Vec<u8>,
+    planes: Vec<u8>,
+    out: Vec<u8>,
+}
+
+/// How a run of bytes is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Raw,
+    /// By zstd as usual: repetitions, then an entropy coder.
+    Matches,
+    /// By zstd's entropy coder alone: several times faster, and smaller where nothing is repeated but
+    /// single bytes are more frequent than others.
+    Symbols,
+}
+
+/// How a record is to be stored.
+enum Plan {
+    Whole(Form),
+    Planes([Form; 8]),
+}
+
+impl Encoder {
+    pub fn new(compression: Compression) -> Encoder {
+        let level = if compression == Compression::Max { 15 } else { 1 };
+        let matches = Compressor::new(level).expect("zstd has this level");
+        // The fastest level hardly looks for repetitions; it must be told to use its entropy coder.
+        let symbols = Compressor::new(*zstd::compression_level_range().start()).and_then(|mut zstd| {
+            zstd.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).map(|()| zstd)
+        });
+        let symbols = symbols.expect("zstd has this parameter");
+        Encoder { compression, matches, symbols, sample: Vec::new(), planes: Vec::new(), out: Vec::new() }
+    }
+
+    /// Replaces the payload by its stored form and tells how that is made.
+    pub fn encode(&mut self, frame: &mut Frame, hint: Hint) -> Codec {
+        let raw_bytes = frame.payload().len();
+        if self.compression == Compression::None || raw_bytes < MIN_BYTES {
+            return Codec::Raw;
+        }
+        let (codec, stored) = match self.plan(frame.payload(), hint) {
+            Plan::Whole(Form::Raw) => return Codec::Raw,
+            Plan::Whole(form) => (Codec::Zstd, self.encode_whole(form, frame.payload())),
+            Plan::Planes(forms) => {
+                (Codec::Planes, self.encode_planes(&forms, usize::from(hint.item_bytes), frame.payload()))
+            }
+        };
+        let Some(stored) = stored.filter(|stored| *stored <= worthwhile_bytes(raw_bytes)) else {
+            return Codec::Raw;
+        };
+        frame.set_len(stored);
+        frame.payload_mut().copy_from_slice(&self.out[..stored]);
+        codec
+    }
+
+    /// Finds the way that makes a sample smallest.
+    fn plan(&mut self, bytes: &[u8], hint: Hint) -> Plan {
+        let mut sample = std::mem::take(&mut self.sample);
+        sample.clear();
+        if bytes.len() <= SAMPLED_BYTES || self.compression == Compression::Max {
+            sample.extend_from_slice(bytes);
+        } else {
+            for slice in 0..SAMPLE_SLICES {
+                let start = (bytes.len() - SLICE_BYTES) / (SAMPLE_SLICES - 1) * slice;
+                // Numbers stay whole in a sample.
+                let start = start - start % 8;
+                sample.extend_from_slice(&bytes[start..start + SLICE_BYTES]);
+            }
+        }
+        let (mut best, form) = self.best_form(&sample);
+        let mut plan = Plan::Whole(form);
+        let item_bytes = usize::from(hint.item_bytes);
+        if let 2 | 4 | 8 = item_bytes {
+            let items = sample.len() / item_bytes;
+            let mut planes = std::mem::take(&mut self.planes);
+            planes.resize(planes.len().max(items * item_bytes), 0);
+            planes::split(item_bytes, &sample[..items * item_bytes], &mut planes[..items * item_bytes]);
+            let mut forms = [Form::Raw; 8];
+            let mut total = table_bytes(item_bytes);
+            for (plane, form) in planes.chunks_exact(items).zip(&mut forms).take(item_bytes) {
+                let (bytes, best) = self.best_form(plane);
+                *form = best;
+                total += bytes;
+            }
+            self.planes = planes;
+            if total < best {
+                best = total;
+                plan = Plan::Planes(forms);
+            }
+        }
+        let pays = best <= worthwhile_bytes(sample.len());
+        self.sample = sample;
+        if pays { plan } else { Plan::Whole(Form::Raw) }
+    }
+
+    /// The smallest form of some bytes, and its length.
+    fn best_form(&mut self, bytes: &[u8]) -> (usize, Form) {
+        let mut best = (bytes.len(), Form::Raw);
+        let limit = worthwhile_bytes(bytes.len());
+        self.out.resize(self.out.len().max(limit), 0);
+        for form in [Form::Symbols, Form::Matches] {
+            let length = self.compressor(form).compress(bytes, limit);
+            if let Some(length) = length.filter(|length| *length < best.0) {
+                best = (length, form);
+            }
+        }
+        best
+    }
+
+    fn encode_whole(&mut self, form: Form, bytes: &[u8]) -> Option<usize> {
+        self.out.resize(self.out.len().max(bytes.len()), 0);
+        self.compressor(form).compress(bytes, worthwhile_bytes(bytes.len()))
+    }
+
+    fn encode_planes(&mut self, forms: &[Form; 8], item_bytes: usize, bytes: &[u8]) -> Option<usize> {
+        let items = bytes.len() / item_bytes;
+        let (whole, tail) = bytes.split_at(items * item_bytes);
+        self.planes.resize(self.planes.len().max(whole.len()), 0);
+        planes::split(item_bytes, whole, &mut self.planes[..whole.len()]);
+        let planes = std::mem::take(&mut self.planes);
+
+        let mut at = table_bytes(item_bytes);
+        self.out.resize(self.out.len().max(bytes.len() + at), 0);
+        self.out[0] = item_bytes as u8;
+        for (number, plane) in planes[..whole.len()].chunks_exact(items).enumerate() {
+            let compressed = match forms[number] {
+                Form::Raw => None,
+                form => self.compressor(form).compress_at(plane, at, worthwhile_bytes(items)),
+            };
+            let length = compressed.unwrap_or_else(|| {
+                self.out[at..at + items].copy_from_slice(plane);
+                items
+            });
+            let entry = &mut self.out[1 + 5 * number..][..5];
+            entry[0] = u8::from(compressed.is_some());
+            entry[1..].copy_from_slice(&(length as u32).to_le_bytes());
+            at += length;
+        }
+        self.planes = planes;
+        self.out[at..at + tail.len()].copy_from_slice(tail);
+        Some(at + tail.len())
+    }
+
+    fn compressor(&mut self, form: Form) -> Compress<'_> {
+        let zstd = if form == Form::Symbols { &mut self.symbols } else { &mut self.matches };
+        Compress { zstd, out: &mut self.out }
+    }
+}
+
+/// A compressor and where it writes.
+struct Compress<'a> {
+    zstd: &'a mut Compressor<'static>,
+    out: &'a mut [u8],
+}
+
+impl Compress<'_> {
+    fn compress(self, bytes: &[u8], limit: usize) -> Option<usize> {
+        self.compress_at(bytes, 0, limit)
+    }
+
+    /// Writes the compressed form, if it has at most `limit` bytes.
+    fn compress_at(self, bytes: &[u8], at: usize, limit: usize) -> Option<usize> {
+        // zstd fails where the room is too short: what does not shrink enough.
+        self.zstd.compress_to_buffer(bytes, &mut self.out[at..at + limit]).ok()
+    }
+}
+
+/// The most that a compressed form may have: a tenth less, which is what reading it back is worth.
+fn worthwhile_bytes(raw_bytes: usize) -> usize {
+    raw_bytes - raw_bytes.div_ceil(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::Decoder;
+    use super::*;
+
+    fn round_trip(compression: Compression, item_bytes: u64, bytes: &[u8]) -> (Codec, usize) {
+        let mut frame = Frame::default();
+        frame.set_len(bytes.len());
+        frame.payload_mut().copy_from_slice(bytes);
+        let codec = Encoder::new(compression).encode(&mut frame, Hint::items(item_bytes));
+        let stored = frame.payload().len();
+        let mut raw = vec![0; bytes.len()];
+        let mut decoder = Decoder::new();
+        decoder.stored = frame;
+        decoder.decode(codec, &mut raw).unwrap();
+        assert!(raw == bytes, "{codec:?} of {} bytes", bytes.len());
+        (codec, stored)
+    }
+
+    /// Numbers with random mantissas and few exponents.
+    fn floats(count: usize) -> impl Iterator<Item = f32> {
+        let mut noise = blake3::Hasher::new().finalize_xof();
+        (0..count).map(move |_| {
+            let mut bytes = [0; 4];
+            noise.fill(&mut bytes);
+            let bits = u32::from_le_bytes(bytes);
+            f32::from_bits((bits & 0x807f_ffff) | ((120 + (bits >> 23) % 6) << 23))
+        })
+    }
+
+    #[test]
+    fn floats_are_stored_as_planes() {
+        for (item_bytes, bytes, most) in [
+            (4, floats(100_003).flat_map(f32::to_le_bytes).collect::<Vec<u8>>(), 86),
+            (2, floats(100_003).flat_map(|n| ((n.to_bits() >> 16) as u16).to_le_bytes()).collect(), 71),
+            (8, floats(100_003).flat_map(|n| f64::from(n).to_le_bytes()).collect(), 70),
+        ] {
+            let (codec, stored) = round_trip(Compression::Auto, item_bytes, &bytes);
+            assert_eq!(codec, Codec::Planes, "items of {item_bytes}");
+            assert!(stored <= bytes.len() * most / 100, "{stored} of {}", bytes.len());
+            for cut in [1, 3, 7] {
+                round_trip(Compression::Auto, item_bytes, &bytes[..bytes.len() - cut]);
+                round_trip(Compression::Auto, item_bytes, &bytes[cut..1000 + cut]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_shrink_stays_as_it_is() {
+        let mut noise = vec![0; 300_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for compression in [Compression::None, Compression::Auto, Compression::Max] {
+            for item_bytes in [0, 1, 2, 4, 8, 16] {
+                assert_eq!(round_trip(compression, item_bytes, &noise), (Codec::Raw, noise.len()));
+                for length in 0..70 {
+                    round_trip(compression, item_bytes, &noise[..length]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn repetition_is_found_whatever_the_items() {
+        let text: Vec<u8> = (0..200_000_u32).map(|i| (i % 251) as u8).collect();
+        let numbers: Vec<u8> = (0..50_000_u64).flat_map(|i| (i * 3).to_le_bytes()).collect();
+        for compression in [Compression::Auto, Compression::Max] {
+            for item_bytes in [0, 1, 2, 4, 8] {
+                assert!(round_trip(compression, item_bytes, &text).1 < 10_000);
+                assert!(round_trip(compression, item_bytes, &numbers).1 < numbers.len() / 3);
+                assert!(round_trip(compression, item_bytes, &vec![0; 1 << 20]).1 < 500);
+            }
+        }
+    }
+}

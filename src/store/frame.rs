@@ -1,0 +1,48 @@
+//! The buffer that carries one record through the pipelines.
+
+use super::layout::RECORD_BYTES;
+
+/// Up to one frame of bytes, with room before them for a record's header, so that both go to the disk
+/// and come from it in one call.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    bytes: Vec<u8>,
+    payload_bytes: usize,
+}
+
+impl Frame {
+    /// Makes the payload this long. What it then holds is unspecified.
+    pub fn set_len(&mut self, payload_bytes: usize) {
+        // Never shortened: growing again would clear the bytes again.
+        if self.bytes.len() < RECORD_BYTES + payload_bytes {
+            self.bytes.resize(RECORD_BYTES + payload_bytes, 0);
+        }
+        self.payload_bytes = payload_bytes;
+    }
+
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[RECORD_BYTES..RECORD_BYTES + self.payload_bytes]
+    }
+
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[RECORD_BYTES..RECORD_BYTES + self.payload_bytes]
+    }
+
+    pub fn header(&self) -> &[u8; RECORD_BYTES] {
+        self.bytes.first_chunk().expect("room was made for the header")
+    }
+
+    pub fn header_mut(&mut self) -> &mut [u8; RECORD_BYTES] {
+        self.bytes.first_chunk_mut().expect("room was made for the header")
+    }
+
+    /// Header and payload.
+    pub fn record(&self) -> &[u8] {
+        &self.bytes[..RECORD_BYTES + self.payload_bytes]
+    }
+
+    /// Header and payload.
+    pub fn record_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..RECORD_BYTES + self.payload_bytes]
+    }
+}

@@ -1,0 +1,210 @@
+//! Packs: append-only files of records, each named by the BLAKE3 of its bytes.
+//!
+//! The store owns the files under `packs/`. It keeps no index over them: whoever writes gets the
+//! [`Location`](crate::object::Location)s of a finished pack and remembers them, and answers through
+//! [`Locate`](crate::object::Locate) when the store asks.
+//!
+//! # Objects, frames, records
+//!
+//! An object of at most [`FRAME_BYTES`] is one record under its own name. A longer one is split at
+//! multiples of [`FRAME_BYTES`] into frames. A frame is named by the BLAKE3 chaining value of its bytes
+//! at its offset in the object; a record under the object's name lists the names of its frames. BLAKE3
+//! is a tree and a frame a whole subtree of it, so that the names of the frames merge to the name of
+//! the object: one pass gives both, a frame read alone is proved by its own name, and the list by
+//! merging it.
+//!
+//! # Layout of a pack
+//!
+//! All numbers are little-endian; reserved bytes are zero, and readers refuse others.
+//!
+//! | part | bytes | field |
+//! |---|---|---|
+//! | header | 8 | magic `8b 63 6b 70 61 63 6b 0a` |
+//! | | 4 | version, 1 |
+//! | | 4 | reserved |
+//! | record, any number | 32 | name |
+//! | | 8 | position of a frame in its object, in bytes; all bits set for what is no frame |
+//! | | 8 | raw length: of the bytes that are named; in a list of frames, of the whole object |
+//! | | 8 | stored length |
+//! | | 1 | codec |
+//! | | 7 | reserved |
+//! | | stored length | stored form |
+//! | index, one entry for each record, sorted by name | 32 | name |
+//! | | 8 | offset of the stored form in the pack |
+//! | | 8 | stored length |
+//! | | 8 | raw length |
+//! | | 8 | position, as in the record |
+//! | | 1 | codec |
+//! | | 7 | reserved |
+//! | footer | 8 | offset of the index |
+//! | | 8 | number of entries |
+//! | | 8 | length of the pack, footer included |
+//! | | 32 | name of the pack: BLAKE3 of header and index |
+//! | | 8 | magic `8b 63 6b 65 6e 64 0a 00` |
+//!
+//! Records follow each other without gaps, so a pack that lost its index can still be walked. The file
+//! is called by the name of the pack, with `.pack`.
+//!
+//! | codec | | stored form |
+//! |---|---|---|
+//! | 0 | raw | the bytes |
+//! | 1 | zstd | one zstd frame |
+//! | 2 | list of frames | 8 bytes frame length (a power of two), 8 bytes object length, 32 bytes for each name |
+//! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd) and 4 bytes length; the planes; what is left of less than an item |
+//! | 4 | delta | reserved |
+//!
+//! Planes: every item, a little-endian number, is rotated left by one bit, and plane *n* holds byte *n*
+//! of each.
+//!
+//! A compressed form is shorter than its raw form, and no raw form but that of a list exceeds
+//! [`MAX_FRAME_BYTES`]; a reader refuses others before it allocates.
+
+mod append;
+mod codec;
+mod decode;
+mod encode;
+mod error;
+mod frame;
+mod layout;
+mod list;
+mod pack;
+mod planes;
+mod reader;
+mod record;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod workers;
+mod writer;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::object::{Locate, PackId};
+
+pub use codec::{Codec, Compression, Hint};
+pub use error::{Damage, PackDamage, StoreError};
+pub use layout::{MAX_FRAME_BYTES, PACK_VERSION};
+pub use pack::PackFile;
+pub use reader::Reader;
+pub use record::{Part, Record};
+pub use tree::FRAME_BYTES;
+pub use writer::{Counts, FinishedPack, Writer};
+
+/// The prefix of files that are not packs yet.
+const TEMPORARY_PREFIX: &str = "tmp-";
+
+/// The packs of one store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    packs: PathBuf,
+}
+
+impl Store {
+    /// Makes an empty `packs` directory in `directory`, which exists.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] if there is one already, [`StoreError::Write`] if it cannot be made.
+    pub fn create(directory: &Path) -> Result<Store, StoreError> {
+        let packs = directory.join("packs");
+        match fs::create_dir(&packs) {
+            Ok(()) => Ok(Store { packs }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(StoreError::Exists { path: packs })
+            }
+            Err(source) => Err(StoreError::Write { path: packs, source }),
+        }
+    }
+
+    /// Finds the `packs` directory in `directory`. Packs are opened when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoStore`] if there is none.
+    pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        let packs = directory.join("packs");
+        if packs.is_dir() { Ok(Store { packs }) } else { Err(StoreError::NoStore { path: packs }) }
+    }
+
+    /// Begins a pack. Nothing is written before the first new record.
+    ///
+    /// What `index` finds is not stored again.
+    pub fn writer<'a>(&'a self, index: &'a dyn Locate) -> Writer<'a> {
+        Writer::new(self, index)
+    }
+
+    /// Reads objects that `index` finds.
+    pub fn reader<'a>(&'a self, index: &'a dyn Locate) -> Reader<'a> {
+        Reader::new(self, index)
+    }
+
+    /// The packs on disk, sorted by name. Other files are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] if the directory cannot be listed.
+    pub fn packs(&self) -> Result<Vec<PackId>, StoreError> {
+        let mut packs: Vec<PackId> = self
+            .names()?
+            .iter()
+            .filter_map(|name| name.strip_suffix(".pack")?.parse().ok())
+            .map(PackId)
+            .collect();
+        packs.sort_unstable();
+        Ok(packs)
+    }
+
+    /// What unfinished writers left behind, sorted. While a writer is at work, its file is among them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] if the directory cannot be listed.
+    pub fn temporary_files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut names = self.names()?;
+        names.retain(|name| name.starts_with(TEMPORARY_PREFIX));
+        names.sort_unstable();
+        Ok(names.iter().map(|name| self.packs.join(name)).collect())
+    }
+
+    /// Opens a pack by its own index, checks that index, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::PackMissing`], [`StoreError::PackDamaged`], [`StoreError::PackVersion`] or
+    /// [`StoreError::Io`].
+    pub fn open_pack(&self, id: PackId) -> Result<PackFile, StoreError> {
+        PackFile::open(id, &self.pack_path(id))
+    }
+
+    /// Deletes a pack.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::PackMissing`] if there is none, [`StoreError::Write`] if it cannot be deleted.
+    pub fn remove_pack(&self, id: PackId) -> Result<(), StoreError> {
+        let path = self.pack_path(id);
+        match fs::remove_file(&path).and_then(|()| crate::durable::sync_directory(&self.packs)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::PackMissing { pack: id })
+            }
+            Err(source) => Err(StoreError::Write { path, source }),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Where a pack lies, or would lie.
+    pub fn pack_path(&self, id: PackId) -> PathBuf {
+        self.packs.join(format!("{id}.pack"))
+    }
+
+    fn names(&self) -> Result<Vec<String>, StoreError> {
+        let failed = |source| StoreError::Io { path: self.packs.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.packs).map_err(failed)? {
+            names.extend(entry.map_err(failed)?.file_name().into_string());
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,355 @@
+//! Reading objects: every byte that comes out has been proved by its name.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::iter;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+
+use crate::object::{Locate, ObjectId, PackId};
+
+use super::Store;
+use super::codec::Codec;
+use super::decode::Decoder;
+use super::error::StoreError;
+use super::frame::Frame;
+use super::list::FrameList;
+use super::record::{OpenPack, Part, Record};
+use super::workers::{self, Workers};
+
+/// Reads objects wherever an index finds them.
+pub struct Reader<'a> {
+    store: &'a Store,
+    index: &'a dyn Locate,
+    packs: RefCell<HashMap<PackId, Arc<OpenPack>>>,
+    /// Taken while it is in use, so that a receiver may itself read.
+    ahead: Cell<Option<Ahead>>,
+    own: Cell<Option<(Frame, Decoder)>>,
+}
+
+/// Packs that a reader keeps open.
+const OPEN_PACKS: usize = 64;
+
+/// An object's record, or the list of its records.
+enum Found {
+    One(Record),
+    Many(FrameList),
+}
+
+/// A record, and the object that it belongs to, by its place among those that are read.
+type Piece = (usize, ObjectId, Arc<OpenPack>, Record);
+
+/// A piece by its number, with its bytes unless there was an error.
+type Done = (u64, Frame, Result<(), StoreError>);
+
+/// Threads that read and decode before the bytes are wanted.
+struct Ahead {
+    workers: Workers<(u64, Arc<OpenPack>, Record, Frame)>,
+    /// Nothing for a thread that panicked.
+    results: Receiver<Option<Done>>,
+    free: Vec<Frame>,
+    max_frames: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(store: &'a Store, index: &'a dyn Locate) -> Reader<'a> {
+        Reader { store, index, packs: RefCell::default(), ahead: Cell::new(None), own: Cell::new(None) }
+    }
+
+    /// Whether the index finds the object.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locate`].
+    pub fn contains(&self, id: &ObjectId) -> Result<bool, StoreError> {
+        Ok(self.index.locate(id)?.is_some())
+    }
+
+    /// Length of the object in bytes, as the index says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`], [`StoreError::Locate`].
+    pub fn bytes(&self, id: &ObjectId) -> Result<u64, StoreError> {
+        Ok(self.index.locate(id)?.ok_or(StoreError::Missing { id: *id })?.raw_bytes)
+    }
+
+    /// The other records that are needed to read this one: the frames of a large object, in order.
+    ///
+    /// What is kept must keep these too.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn references(&self, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
+        let record = self.locate(*id, Part::Object)?;
+        let pack = self.pack(record.location.pack)?;
+        // The header is asked too: an index that is wrong here would let live frames be deleted.
+        let record = pack.part(*id, record.location)?;
+        if record.location.codec == Codec::Frames.number() {
+            Ok(pack.read_list(&record)?.frames)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// The object's bytes, if they are at most `limit_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`], [`StoreError::TooLarge`], [`StoreError::PackMissing`],
+    /// [`StoreError::Damaged`], [`StoreError::PackDamaged`], [`StoreError::PackVersion`],
+    /// [`StoreError::Io`], [`StoreError::Locate`].
+    pub fn read(&self, id: &ObjectId, limit_bytes: u64) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.bytes(id)?;
+        if bytes > limit_bytes {
+            return Err(StoreError::TooLarge { id: *id, bytes, limit: limit_bytes });
+        }
+        let mut all = Vec::new();
+        self.copy_to(id, &mut |piece| {
+            // Grows with what has been proved, not with what a list says.
+            all.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Passes the object's bytes to `sink` in order, in pieces of one frame; none for an empty object.
+    ///
+    /// What `sink` gets has been proved, but a later piece may fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read), and [`StoreError::Sink`] with what `sink` returns.
+    pub fn copy_to(
+        &self,
+        id: &ObjectId,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        match self.find(*id)? {
+            Found::One(record) => {
+                self.with_record(&record, |bytes| if bytes.is_empty() { Ok(()) } else { sink(bytes) })?
+            }
+            Found::Many(list) => {
+                let pieces = (0..list.frames.len()).map(|frame| self.piece(0, *id, &list, frame));
+                return self.run_ahead(&mut pieces.into_iter(), &mut |_, piece| sink(piece));
+            }
+        }
+        .map_err(|source| StoreError::Sink { id: *id, source })
+    }
+
+    /// As [`copy_to`](Reader::copy_to) for one object after another, which is faster than one by one.
+    ///
+    /// `sink` also gets the object's place in `ids`. An empty object gives one empty piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy_to`](Reader::copy_to).
+    pub fn copy_each(
+        &self,
+        ids: &mut dyn Iterator<Item = ObjectId>,
+        sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let mut ids = ids.enumerate();
+        // The object whose frames are at hand, and the next of them.
+        let mut open: Option<(usize, ObjectId, FrameList, usize)> = None;
+        let mut pieces = iter::from_fn(|| {
+            if let Some((place, id, list, next)) = &mut open {
+                let frame = *next;
+                *next += 1;
+                if frame < list.frames.len() {
+                    return Some(self.piece(*place, *id, list, frame));
+                }
+            }
+            let (place, id) = ids.next()?;
+            open = None;
+            match self.find(id) {
+                Err(error) => Some(Err(error)),
+                Ok(Found::One(record)) => {
+                    Some(self.pack(record.location.pack).map(|pack| (place, id, pack, record)))
+                }
+                Ok(Found::Many(list)) => {
+                    let first = self.piece(place, id, &list, 0);
+                    open = Some((place, id, list, 1));
+                    Some(first)
+                }
+            }
+        });
+        self.run_ahead(&mut pieces, sink)
+    }
+
+    /// Fills `buffer` with the object's bytes from `offset` on. Only the frames there are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read), and [`StoreError::OutOfRange`].
+    pub fn read_range(&self, id: &ObjectId, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let found = self.find(*id)?;
+        let bytes = match &found {
+            Found::One(record) => record.location.raw_bytes,
+            Found::Many(list) => list.object_bytes,
+        };
+        let end = offset.saturating_add(buffer.len() as u64);
+        if end > bytes {
+            return Err(StoreError::OutOfRange { id: *id, bytes, offset, end });
+        }
+        let list = match found {
+            Found::One(record) => {
+                let range = offset as usize..end as usize;
+                return self.with_record(&record, |bytes| buffer.copy_from_slice(&bytes[range]));
+            }
+            Found::Many(list) => list,
+        };
+        let mut rest = buffer;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let (_, _, _, record) = self.piece(0, *id, &list, (at / list.frame_bytes) as usize)?;
+            let skip = (at % list.frame_bytes) as usize;
+            let take = rest.len().min(record.location.raw_bytes as usize - skip);
+            let (part, after) = rest.split_at_mut(take);
+            self.with_record(&record, |bytes| part.copy_from_slice(&bytes[skip..skip + take]))?;
+            rest = after;
+            at += take as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads any record as it is stored into `frame`, after proving it.
+    pub(super) fn read_stored(
+        &self,
+        id: &ObjectId,
+        frame: &mut Frame,
+    ) -> Result<(Record, Codec), StoreError> {
+        let location = self.index.locate(id)?.ok_or(StoreError::Missing { id: *id })?;
+        let pack = self.pack(location.pack)?;
+        let record = pack.part(*id, location)?;
+        if location.codec == Codec::Frames.number() {
+            pack.read_list(&record)?;
+        } else {
+            self.with_record(&record, |_| ())?;
+        }
+        pack.read_stored(&record, frame)?;
+        Ok((record, Codec::from_number(location.codec).expect("its bytes were just decoded")))
+    }
+
+    /// Where a record lies that is to be this part of an object.
+    fn locate(&self, id: ObjectId, part: Part) -> Result<Record, StoreError> {
+        let location = self.index.locate(&id)?.ok_or(StoreError::Missing { id })?;
+        Ok(Record { id, part, location })
+    }
+
+    fn find(&self, id: ObjectId) -> Result<Found, StoreError> {
+        let record = self.locate(id, Part::Object)?;
+        if record.location.codec == Codec::Frames.number() {
+            self.pack(record.location.pack)?.read_list(&record).map(Found::Many)
+        } else {
+            Ok(Found::One(record))
+        }
+    }
+
+    /// A frame of an object, found and of the length that its list wants.
+    fn piece(&self, place: usize, id: ObjectId, list: &FrameList, frame: usize) -> Result<Piece, StoreError> {
+        let (part, bytes) = list.part(frame);
+        let record = self.locate(list.frames[frame], part)?;
+        let pack = self.pack(record.location.pack)?;
+        if record.location.raw_bytes == bytes {
+            Ok((place, id, pack, record))
+        } else {
+            Err(pack.damage(&record, super::Damage::Lengths))
+        }
+    }
+
+    fn pack(&self, id: PackId) -> Result<Arc<OpenPack>, StoreError> {
+        if let Some(pack) = self.packs.borrow().get(&id) {
+            return Ok(Arc::clone(pack));
+        }
+        let pack = Arc::new(OpenPack::open(id, &self.store.pack_path(id))?);
+        let mut packs = self.packs.borrow_mut();
+        if packs.len() >= OPEN_PACKS {
+            packs.clear();
+        }
+        packs.insert(id, Arc::clone(&pack));
+        Ok(pack)
+    }
+
+    /// Reads one record on this thread.
+    fn with_record<T>(&self, record: &Record, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, StoreError> {
+        let pack = self.pack(record.location.pack)?;
+        let (mut frame, mut decoder) = self.own.take().unwrap_or_else(|| (Frame::default(), Decoder::new()));
+        let result = pack.read(record, &mut frame, &mut decoder).map(|()| use_bytes(frame.payload()));
+        self.own.set(Some((frame, decoder)));
+        result
+    }
+
+    /// Reads pieces on all cores, and passes them to `sink` on this thread, in order.
+    fn run_ahead(
+        &self,
+        pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
+        sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let mut ahead = self.ahead.take().unwrap_or_else(Ahead::start);
+        let result = ahead.run(pieces, sink);
+        self.ahead.set(Some(ahead));
+        result
+    }
+}
+
+impl Ahead {
+    fn start() -> Ahead {
+        let (sender, results) = mpsc::channel();
+        let count = workers::count();
+        let workers = Workers::start(
+            count,
+            &sender,
+            Decoder::new,
+            |decoder, (number, pack, record, mut frame): (u64, Arc<OpenPack>, Record, Frame)| {
+                let result = pack.read(&record, &mut frame, decoder);
+                Some(Some((number, frame, result)))
+            },
+            || None,
+        );
+        Ahead { workers, results, free: Vec::new(), max_frames: 2 + 2 * count }
+    }
+
+    fn run(
+        &mut self,
+        pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
+        sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        // Objects of the pieces under way, by the pieces' numbers.
+        let mut under_way: BTreeMap<u64, (usize, ObjectId)> = BTreeMap::new();
+        let mut ready: BTreeMap<u64, (Frame, Result<(), StoreError>)> = BTreeMap::new();
+        let mut number = 0;
+        let mut outcome = Ok(());
+        let mut more = true;
+        loop {
+            while more && outcome.is_ok() && under_way.len() < self.max_frames {
+                match pieces.next() {
+                    None => more = false,
+                    Some(Err(error)) => outcome = Err(error),
+                    Some(Ok((place, id, pack, record))) => {
+                        let frame = self.free.pop().unwrap_or_default();
+                        self.workers.submit((number, pack, record, frame));
+                        under_way.insert(number, (place, id));
+                        number += 1;
+                    }
+                }
+            }
+            let Some((first, (place, id))) = under_way.pop_first() else { return outcome };
+            while !ready.contains_key(&first) {
+                let (number, frame, result) =
+                    self.results.recv().ok().flatten().expect("the threads of the store do not panic");
+                ready.insert(number, (frame, result));
+            }
+            let (frame, result) = ready.remove(&first).expect("it was just waited for");
+            // After an error what is under way is only waited for.
+            if outcome.is_ok() {
+                outcome = result.and_then(|()| {
+                    sink(place, frame.payload()).map_err(|source| StoreError::Sink { id, source })
+                });
+            }
+            self.free.push(frame);
+        }
+    }
+}
