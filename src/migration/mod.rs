@@ -1,0 +1,9 @@
+//! Migrations: what a catalogue holds, and which of them a checkpoint needs.
+//!
+//! Everything here is values in, values out, but for [`catalogue`], which reads files. Nothing here runs a
+//! migration.
+
+pub mod plan;
+pub mod resolver;
+pub mod suggest;
+pub mod version;
