@@ -5,5 +5,6 @@
 
 pub mod plan;
 pub mod resolver;
+mod source;
 pub mod suggest;
 pub mod version;

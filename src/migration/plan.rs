@@ -101,7 +101,8 @@ pub enum Warning {
         /// A later name with a smaller number.
         later: String,
     },
-    /// A migration in the checkpoint's list has another name in the catalogue.
+    /// A migration in the checkpoint's list has another name in the catalogue. Whoever carries the plan out
+    /// writes the catalogue's name into the list, so that the two stay matched.
     Renamed {
         /// The name in the list.
         from: String,

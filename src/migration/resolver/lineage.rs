@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::plan::Warning;
-use super::{Applied, Entry, LedgerError, ResolveError};
+use super::{Applied, Entry, LedgerError, ObjectId, ResolveError};
 
 /// A checkpoint's list, found in the catalogue.
 pub(super) struct Lineage {
@@ -69,20 +69,23 @@ fn find(
     let mut positions: Vec<Option<usize>> =
         applied.iter().map(|a| places.get(a.name.as_str()).copied()).collect();
 
-    let mut free: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut free: HashMap<ObjectId, Vec<usize>> = HashMap::new();
     for (index, entry) in catalogue.iter().enumerate() {
         if let Some(digest) = entry.digest.filter(|_| !seen.contains(entry.name.as_str())) {
             free.entry(digest).or_default().push(index);
         }
     }
     let mut renamed = Vec::new();
-    for (a, position) in applied.iter().zip(&mut positions) {
+    for (at, (a, position)) in applied.iter().zip(&mut positions).enumerate() {
         let Some(digest) = a.digest.filter(|_| position.is_none()) else { continue };
-        if let Some(&[index]) = free.get(&digest).map(Vec::as_slice) {
-            free.remove(&digest);
-            *position = Some(index);
-            renamed.push(Warning::Renamed { from: a.name.clone(), to: catalogue[index].name.clone() });
+        let Some(&[index]) = free.get(&digest).map(Vec::as_slice) else { continue };
+        if at > 0 && catalogue[index].is_final {
+            // Finals are alike. Only the first of a list can be one.
+            continue;
         }
+        free.remove(&digest);
+        *position = Some(index);
+        renamed.push(Warning::Renamed { from: a.name.clone(), to: catalogue[index].name.clone() });
     }
     Ok((positions, renamed))
 }

@@ -313,7 +313,8 @@ prop_compose! {
         is_code: bool,
     ) -> Entry {
         Entry {
-            digest: body.map(|body| digest(&body.to_string())),
+            // A final has no body, so its digest is no other migration's.
+            digest: body.map(|body| digest(&format!("{is_final} {body}"))),
             has_migrate,
             has_rollback,
             is_code,
@@ -326,13 +327,14 @@ prop_compose! {
     fn any_applied()(
         // Half of the lists are an honest stretch of the catalogue, see below; this is what is mixed in.
         name in prop_oneof![8 => (0..8usize).prop_map(|i| format!("m{i}")), 1 => Just("x".into()), 1 => Just("y".into())],
+        is_final in prop::bool::weighted(0.2),
         body in prop::option::of(0..4u8),
         flags: [bool; 5],
     ) -> Applied {
         let [executed, snapshot, trained, mapping, script] = flags;
         Applied {
             name,
-            digest: body.map(|body| digest(&body.to_string())),
+            digest: body.map(|body| digest(&format!("{is_final} {body}"))),
             executed,
             snapshot,
             trained: trained && !snapshot,
@@ -424,11 +426,22 @@ proptest! {
 
         // Doing it once is enough.
         let mut after: Vec<Applied> = list[..list.len() - rollbacks.len()].to_vec();
+        for step in &mut after {
+            let new_name = plan.warnings.iter().find_map(|warning| match warning {
+                Warning::Renamed { from, to } if *from == step.name => Some(to),
+                _ => None,
+            });
+            step.name = new_name.unwrap_or(&step.name).clone();
+        }
         after.extend(migrates.iter().map(|name| {
             let entry = &catalogue[place(name).unwrap()];
             Applied { digest: entry.digest, executed: true, snapshot: true, ..applied(name) }
         }));
         let again = resolve(Some(&after), &catalogue, &target, &options);
+        if last_done && told.group.is_none() {
+            // The unknown begin stays, and by elimination it can look like a renamed migration afterwards.
+            return Ok(());
+        }
         prop_assert!(again.as_ref().is_ok_and(Plan::in_sync), "{:?} then {:?}", plan, again);
 
         if let Some(group) = told.group {
