@@ -3,8 +3,12 @@
 //! Everything here is values in, values out, but for [`catalogue`], which reads files. Nothing here runs a
 //! migration.
 
+pub mod catalogue;
+mod digest;
 pub mod plan;
 pub mod resolver;
 mod source;
 pub mod suggest;
 pub mod version;
+
+pub use source::{Form, Migration, Problem};
