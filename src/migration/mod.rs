@@ -1,4 +1,19 @@
-//! Migrations.
+//! Migrations: what a catalogue holds, which of them a checkpoint needs, and what they do to it.
+//!
+//! Everything here is values in, values out, but for [`catalogue`], which reads files.
+
+pub mod catalogue;
 mod change;
+mod digest;
+pub mod engine;
 pub mod list;
+pub mod plan;
+pub mod resolver;
+mod source;
+pub mod suggest;
+pub mod version;
+
+pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
+pub use resolver::ResolveError;
+pub use source::{Form, Migration, Problem};

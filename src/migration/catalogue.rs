@@ -1,0 +1,333 @@
+//! Catalogues: folders of migrations of one model package.
+//!
+//! Loading one reads and parses its files. It executes nothing.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::plan::Policy;
+use super::resolver::Entry;
+use super::source::{Form, Migration, Problem};
+
+/// The optional file that describes a catalogue.
+pub const CONFIG_FILE: &str = "catalogue.toml";
+
+/// Largest file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Most bytes that are read from one catalogue.
+pub const MAX_TOTAL_BYTES: u64 = 64 << 20;
+
+/// Most files in a catalogue's folder.
+pub const MAX_FILES: usize = 10_000;
+
+/// Where a checkpoint keeps its list of migrations unless the catalogue says otherwise.
+pub const DEFAULT_LIST_KEY: &str = "migrations";
+
+/// An ordered folder of migrations.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// The name: the configured one, else that of the folder.
+    pub name: String,
+    /// The folder.
+    pub directory: PathBuf,
+    /// Which migrations a checkpoint needs.
+    pub policy: Policy,
+    /// The key under which a checkpoint keeps its list.
+    pub list_key: String,
+    /// The migrations, in the bytewise order of their names, in which they run.
+    pub migrations: Vec<Migration>,
+    /// What a person should know, although it stops nothing.
+    pub warnings: Vec<Problem>,
+}
+
+/// Why a catalogue could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// The folder or a file in it could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Io {
+        /// What was read.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder has more files than [`MAX_FILES`].
+    #[error("catalogue `{}` has more than {MAX_FILES} files", directory.display())]
+    TooManyFiles {
+        /// The folder.
+        directory: PathBuf,
+    },
+    /// The files together are larger than [`MAX_TOTAL_BYTES`].
+    #[error("catalogue `{}` is larger than {MAX_TOTAL_BYTES} bytes", directory.display())]
+    TooLarge {
+        /// The folder.
+        directory: PathBuf,
+    },
+    /// Files that are no migrations. All of them are listed.
+    #[error("catalogue `{}` is broken: {}", directory.display(), first_of(problems))]
+    Broken {
+        /// The folder.
+        directory: PathBuf,
+        /// One entry for each broken file, in the order of the files. Never empty.
+        problems: Vec<Problem>,
+    },
+}
+
+fn first_of(problems: &[Problem]) -> String {
+    match problems {
+        [] => "no problem is named".to_owned(),
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
+}
+
+/// What `catalogue.toml` can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    name: Option<String>,
+    /// The key of the model package in a migration's versions.
+    version_key: Option<String>,
+    #[serde(default)]
+    policy: Policy,
+    list_key: Option<String>,
+}
+
+impl Catalogue {
+    /// Loads the catalogue in a folder.
+    ///
+    /// Migrations are the `.py` and `.toml` files. Those whose names begin with `_` or `.` are passed over, and so
+    /// are folders and files of other kinds.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Broken`] with every file that is no migration: of no known form, with a syntax error or
+    /// computed metadata, larger than [`MAX_FILE_BYTES`], not UTF-8, not an ordinary file, or of a name that
+    /// another has.
+    pub fn load(directory: &Path) -> Result<Catalogue, CatalogueError> {
+        let files = list(directory)?;
+        let mut budget = MAX_TOTAL_BYTES;
+        let mut problems = Vec::new();
+        let mut sources = Vec::new();
+        let mut config = Config::default();
+        for (file, path) in files {
+            let text = match read(&path, &mut budget) {
+                Ok(text) => text,
+                Err(ReadFailure::Budget) => {
+                    return Err(CatalogueError::TooLarge { directory: directory.to_owned() });
+                }
+                Err(ReadFailure::Io(source)) => return Err(CatalogueError::Io { path, source }),
+                Err(ReadFailure::Unfit(message)) => {
+                    problems.push(Problem { file, line: None, message: message.to_owned() });
+                    continue;
+                }
+            };
+            if file == CONFIG_FILE {
+                match parse_config(&text) {
+                    Ok(parsed) => config = parsed,
+                    Err((line, message)) => problems.push(Problem { file, line, message }),
+                }
+            } else {
+                sources.push((file, text));
+            }
+        }
+        let mut migrations: BTreeMap<String, Migration> = BTreeMap::new();
+        for (file, text) in sources {
+            match Migration::read(&file, text.into(), config.version_key.as_deref()) {
+                Err(problem) => problems.push(problem),
+                Ok(migration) => {
+                    if let Some(other) = migrations.get(&migration.name) {
+                        let message = format!("`{}` has the same name", other.file);
+                        problems.push(Problem { file, line: None, message });
+                    } else {
+                        migrations.insert(migration.name.clone(), migration);
+                    }
+                }
+            }
+        }
+        if !problems.is_empty() {
+            problems.sort_by(|a, b| a.file.cmp(&b.file));
+            return Err(CatalogueError::Broken { directory: directory.to_owned(), problems });
+        }
+        // A map of text is in bytewise order.
+        let migrations: Vec<Migration> = migrations.into_values().collect();
+        let name = config.name.unwrap_or_else(|| folder_name(directory));
+        Ok(Catalogue {
+            name,
+            directory: directory.to_owned(),
+            policy: config.policy,
+            list_key: config.list_key.unwrap_or_else(|| DEFAULT_LIST_KEY.to_owned()),
+            warnings: warnings(&migrations),
+            migrations,
+        })
+    }
+
+    /// The migration with this name.
+    pub fn get(&self, name: &str) -> Option<&Migration> {
+        let found = self.migrations.binary_search_by(|migration| migration.name.as_str().cmp(name));
+        found.ok().map(|index| &self.migrations[index])
+    }
+
+    /// What the resolver needs to know of the migrations, in their order.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.migrations.iter().map(Entry::from).collect()
+    }
+
+    /// The compatibility groups in their order. There is always group 0, which can be empty.
+    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+        let finals = self.migrations.iter().enumerate().filter(|(_, m)| m.is_final).map(|(index, _)| index);
+        let starts: Vec<usize> = std::iter::once(0).chain(finals.clone()).collect();
+        let ends: Vec<usize> = finals.chain([self.migrations.len()]).collect();
+        starts.into_iter().zip(ends).zip(0..).map(|((start, end), index)| Group {
+            index,
+            members: &self.migrations[start..end],
+            next: self.migrations.get(end),
+        })
+    }
+}
+
+/// Migrations between two finals: checkpoints are only moved inside of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    /// Its number, from 0.
+    pub index: u32,
+    /// Its migrations in order. The first is the final that opens it, except in group 0.
+    pub members: &'a [Migration],
+    /// The final that opens the next group.
+    next: Option<&'a Migration>,
+}
+
+impl<'a> Group<'a> {
+    /// The final that opens it.
+    pub fn opening(&self) -> Option<&'a Migration> {
+        self.members.first().filter(|migration| migration.is_final)
+    }
+
+    /// The first version that belongs to it, or `None` when there is no lower bound.
+    pub fn since(&self) -> Option<&'a str> {
+        self.opening().map(|migration| migration.version.as_str())
+    }
+
+    /// The first version that no longer belongs to it, or `None` for the newest group.
+    pub fn until(&self) -> Option<&'a str> {
+        self.next.map(|migration| migration.version.as_str())
+    }
+}
+
+impl From<&Migration> for Entry {
+    fn from(migration: &Migration) -> Entry {
+        Entry {
+            name: migration.name.clone(),
+            version: migration.version.clone(),
+            is_final: migration.is_final,
+            digest: Some(migration.digest),
+            has_migrate: migration.has_migrate,
+            has_rollback: migration.has_rollback,
+            is_code: match migration.form {
+                Form::Anemoi => true,
+            },
+        }
+    }
+}
+
+fn folder_name(directory: &Path) -> String {
+    let named = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    named.file_name().map_or_else(|| "catalogue".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn warnings(migrations: &[Migration]) -> Vec<Problem> {
+    let about =
+        |migration: &Migration, message| Problem { file: migration.file.clone(), line: None, message };
+    let finals: Vec<&Migration> = migrations.iter().filter(|migration| migration.is_final).collect();
+    let bodies = finals
+        .iter()
+        .filter(|migration| migration.has_migrate)
+        .map(|migration| about(migration, "a final never runs, but this one has a migrate function".to_owned()));
+    let falling = finals.windows(2).filter(|pair| pair[1].version < pair[0].version).map(|pair| {
+        about(pair[1], format!("its version {} is below the final before it, {}", pair[1].version, pair[0].version))
+    });
+    let missing = migrations
+        .iter()
+        .filter(|migration| !migration.is_final && !migration.has_migrate)
+        .map(|migration| about(migration, "it has no migrate function and is no final".to_owned()));
+    let mut warnings: Vec<Problem> = bodies.chain(falling).chain(missing).collect();
+    warnings.sort_by(|a, b| a.file.cmp(&b.file));
+    warnings
+}
+
+/// The files of a folder that should be migrations, or describe them.
+fn list(directory: &Path) -> Result<Vec<(String, PathBuf)>, CatalogueError> {
+    let failed = |source| CatalogueError::Io { path: directory.to_owned(), source };
+    let mut files = Vec::new();
+    for (count, entry) in fs::read_dir(directory).map_err(failed)?.enumerate() {
+        if count >= MAX_FILES {
+            return Err(CatalogueError::TooManyFiles { directory: directory.to_owned() });
+        }
+        let entry = entry.map_err(failed)?;
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let passed_over = file.starts_with(['_', '.']);
+        if !passed_over && (file.ends_with(".py") || file.ends_with(".toml")) {
+            files.push((file, entry.path()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+enum ReadFailure {
+    Io(io::Error),
+    Budget,
+    Unfit(&'static str),
+}
+
+impl From<io::Error> for ReadFailure {
+    fn from(error: io::Error) -> ReadFailure {
+        ReadFailure::Io(error)
+    }
+}
+
+/// Reads an ordinary file. A symbolic link is not followed: it could lead out of the folder, or change.
+fn read(path: &Path, budget: &mut u64) -> Result<String, ReadFailure> {
+    const NOT_ORDINARY: ReadFailure = ReadFailure::Unfit("not an ordinary file");
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(NOT_ORDINARY);
+    }
+    let file = open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(NOT_ORDINARY);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    let length = bytes.len() as u64;
+    if length > MAX_FILE_BYTES {
+        return Err(ReadFailure::Unfit("larger than 1 MiB"));
+    }
+    *budget = budget.checked_sub(length).ok_or(ReadFailure::Budget)?;
+    String::from_utf8(bytes).map_err(|_| ReadFailure::Unfit("not UTF-8 text"))
+}
+
+/// Opens without following a link and without waiting for the other end of a pipe, in case the file was exchanged
+/// since it was looked at.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    }
+    options.open(path)
+}
+
+fn parse_config(text: &str) -> Result<Config, (Option<u32>, String)> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| before.matches('\n').count() as u32 + 1);
+        (line, error.message().to_owned())
+    })
+}
