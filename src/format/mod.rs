@@ -60,6 +60,12 @@ impl Format {
         }
     }
 
+    /// Whether a checkpoint of this format is a Python object, which can keep whatever a framework puts
+    /// into it; other formats hold what their readers expect and nothing else.
+    pub fn keeps_objects(self) -> bool {
+        matches!(self, Format::TorchZip)
+    }
+
     /// The format with this name.
     pub fn from_name(name: &str) -> Option<Format> {
         Format::ALL.iter().copied().find(|format| format.name() == name)

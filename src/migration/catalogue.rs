@@ -173,6 +173,13 @@ impl Catalogue {
         found.ok().map(|index| &self.migrations[index])
     }
 
+    /// The compatibility group that a migration belongs to.
+    pub fn group_of(&self, name: &str) -> Option<u32> {
+        let position = self.migrations.iter().position(|migration| migration.name == name)?;
+        let finals = self.migrations[..=position].iter().filter(|migration| migration.is_final).count();
+        u32::try_from(finals).ok()
+    }
+
     /// What the resolver needs to know of the migrations, in their order.
     pub fn entries(&self) -> Vec<Entry> {
         self.migrations.iter().map(Entry::from).collect()
@@ -244,12 +251,14 @@ fn warnings(migrations: &[Migration]) -> Vec<Problem> {
     let about =
         |migration: &Migration, message| Problem { file: migration.file.clone(), line: None, message };
     let finals: Vec<&Migration> = migrations.iter().filter(|migration| migration.is_final).collect();
-    let bodies = finals
-        .iter()
-        .filter(|migration| migration.has_migrate)
-        .map(|migration| about(migration, "a final never runs, but this one has a migrate function".to_owned()));
+    let bodies = finals.iter().filter(|migration| migration.has_migrate).map(|migration| {
+        about(migration, "a final never runs, but this one has a migrate function".to_owned())
+    });
     let falling = finals.windows(2).filter(|pair| pair[1].version < pair[0].version).map(|pair| {
-        about(pair[1], format!("its version {} is below the final before it, {}", pair[1].version, pair[0].version))
+        about(
+            pair[1],
+            format!("its version {} is below the final before it, {}", pair[1].version, pair[0].version),
+        )
     });
     let missing = migrations
         .iter()

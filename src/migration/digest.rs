@@ -365,7 +365,9 @@ impl Form<'_, '_> {
                         ast::FStringPart::Literal(literal) => {
                             push_literal(&mut pieces, self.literal(&literal.value, literal));
                         }
-                        ast::FStringPart::FString(string) => self.pieces(&string.elements, &mut pieces, false),
+                        ast::FStringPart::FString(string) => {
+                            self.pieces(&string.elements, &mut pieces, false)
+                        }
                     }
                 }
                 self.interpolated("JoinedStr", &pieces);

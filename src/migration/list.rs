@@ -16,6 +16,9 @@ const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "histo
 /// The class of `metadata` that anemoi-models writes.
 const METADATA_CLASS: (&str, &str) = ("anemoi.models.migrations.migrator", "MigrationMetadata");
 
+/// The package whose versions a list is about where nothing else is said.
+const DEFAULT_PACKAGE: &str = "anemoi-models";
+
 /// The version of the list's own form, which anemoi-models keeps beside a migration's version.
 const LIST_FORM: (&str, &str) = ("migration", "1.0.0");
 
@@ -24,6 +27,8 @@ const LIST_FORM: (&str, &str) = ("migration", "1.0.0");
 pub struct Listed {
     /// Its name.
     pub name: String,
+    /// The model package that its version is of, where it is known.
+    pub package: Option<String>,
     /// Its version, as text.
     pub version: Option<String>,
     /// Whether it opens a group.
@@ -65,7 +70,13 @@ pub fn read(graph: &Graph, key: &str) -> Result<Option<Vec<Listed>>, ListError> 
     let mut out = Vec::new();
     for (place, entry) in graph.elements(list).enumerate() {
         let listed = match graph.as_str(entry) {
-            Some(name) => Listed { name: name.to_owned(), version: None, is_final: false, signature: None },
+            Some(name) => Listed {
+                name: name.to_owned(),
+                package: None,
+                version: None,
+                is_final: false,
+                signature: None,
+            },
             None => read_entry(graph, entry)
                 .ok_or_else(|| fail(format!("entry {place} has no name that is text")))?,
         };
@@ -79,16 +90,18 @@ fn read_entry(graph: &Graph, entry: NodeId) -> Option<Listed> {
     let signature = graph.get(entry, "signature").and_then(|id| graph.as_str(id)).map(str::to_owned);
     let metadata = graph.get(entry, "metadata").map(|id| state(graph, id));
     let versions = metadata.and_then(|id| graph.get(id, "versions"));
-    let version = versions.and_then(|versions| {
+    let package = versions.and_then(|versions| {
         let mut packages = graph.items(versions).into_iter().filter_map(|(key, value)| {
-            (graph.as_str(key)? != LIST_FORM.0).then(|| graph.as_str(value)).flatten()
+            let (key, value) = (graph.as_str(key)?, graph.as_str(value)?);
+            (key != LIST_FORM.0).then(|| (key.to_owned(), value.to_owned()))
         });
-        packages.next().map(str::to_owned)
+        packages.next()
     });
+    let (package, version) = package.unzip();
     let is_final = metadata
         .and_then(|id| graph.get(id, "final"))
         .is_some_and(|id| matches!(graph.kind(id), Kind::Bool(true)));
-    Some(Listed { name, version, is_final, signature })
+    Some(Listed { name, package, version, is_final, signature })
 }
 
 /// An object's state where it has one, else the node itself.
@@ -122,8 +135,8 @@ pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
 /// # Errors
 ///
 /// If there is something under the key that is no list.
-pub fn append(graph: &mut Graph, key: &str, version_key: &str, listed: &Listed) -> Result<(), ListError> {
-    let entry = new_entry(graph, key, version_key, listed);
+pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListError> {
+    let entry = new_entry(graph, key, listed);
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
     add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
@@ -157,7 +170,7 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
 /// # Errors
 ///
 /// If there is something under the key that is no list.
-pub fn replace(graph: &mut Graph, key: &str, version_key: &str, listed: &[Listed]) -> Result<(), ListError> {
+pub fn replace(graph: &mut Graph, key: &str, listed: &[Listed]) -> Result<(), ListError> {
     let known = read(graph, key)?.unwrap_or_default();
     let list = list_node(graph, key)?;
     let old: Vec<NodeId> = graph.elements(list).collect();
@@ -166,7 +179,7 @@ pub fn replace(graph: &mut Graph, key: &str, version_key: &str, listed: &[Listed
         let kept = known.iter().position(|other| other.name == entry.name).map(|place| old[place]);
         let node = match kept {
             Some(node) => node,
-            None => new_entry(graph, key, version_key, entry),
+            None => new_entry(graph, key, entry),
         };
         tail.push(Tail::Append(node));
     }
@@ -187,10 +200,11 @@ fn list_node(graph: &mut Graph, key: &str) -> Result<NodeId, ListError> {
     }
 }
 
-fn new_entry(graph: &mut Graph, key: &str, version_key: &str, listed: &Listed) -> NodeId {
+fn new_entry(graph: &mut Graph, key: &str, listed: &Listed) -> NodeId {
     let versions = graph.add(Kind::Dict);
     if let Some(version) = &listed.version {
-        for (name, text) in [LIST_FORM, (version_key, version.as_str())] {
+        let package = listed.package.as_deref().unwrap_or(DEFAULT_PACKAGE);
+        for (name, text) in [LIST_FORM, (package, version.as_str())] {
             let text = graph.add_str(text);
             graph.set(versions, name, text);
         }
@@ -285,6 +299,7 @@ mod tests {
     fn listed(name: &str) -> Listed {
         Listed {
             name: name.into(),
+            package: Some("my-model".into()),
             version: Some("0.8.1".into()),
             is_final: false,
             signature: Some("abc".into()),
@@ -303,8 +318,8 @@ mod tests {
     fn entries_read_back_as_appended() {
         let mut graph = with_history();
         assert_eq!(read(&graph, "migrations"), Ok(None));
-        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
-        append(&mut graph, "migrations", "anemoi-models", &listed("m2")).unwrap();
+        append(&mut graph, "migrations", &listed("m1")).unwrap();
+        append(&mut graph, "migrations", &listed("m2")).unwrap();
         assert_eq!(read(&graph, "migrations"), Ok(Some(vec![listed("m1"), listed("m2")])));
         assert_eq!(executed(&graph).len(), 2);
         remove_last(&mut graph, "migrations", "m2").unwrap();
@@ -315,20 +330,20 @@ mod tests {
     #[test]
     fn another_than_the_last_is_not_removed() {
         let mut graph = with_history();
-        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        append(&mut graph, "migrations", &listed("m1")).unwrap();
         assert!(remove_last(&mut graph, "migrations", "m0").is_err());
     }
 
     #[test]
     fn plain_data_stays_plain() {
         let mut graph = Graph::new();
-        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        append(&mut graph, "migrations", &listed("m1")).unwrap();
         assert!(!needs_classes(&graph));
         graph.add(Kind::Global { module: "omegaconf".into(), name: "DictConfig".into() });
         let root = graph.root;
         let list = graph.add(Kind::List);
         graph.set(root, "migrations", list);
-        append(&mut graph, "migrations", "anemoi-models", &listed("m1")).unwrap();
+        append(&mut graph, "migrations", &listed("m1")).unwrap();
         let entry = graph.elements(list).next().unwrap();
         let metadata = graph.get(entry, "metadata").unwrap();
         assert!(matches!(graph.kind(metadata), Kind::NewObj { .. }));

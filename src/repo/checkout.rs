@@ -292,8 +292,8 @@ impl Repo {
         if path.is_dir() {
             return Err(RepoError::NotAFile { path, what: "a directory" });
         }
-        let unsafe_to_write = !options.force
-            && self.file_state(&path, context.progress)? == FileState::Unknown;
+        let unsafe_to_write =
+            !options.force && self.file_state(&path, context.progress)? == FileState::Unknown;
         if unsafe_to_write {
             return Err(if remembered.as_ref() == Some(&path) {
                 RepoError::WorkingFileChanged { path }
@@ -321,12 +321,8 @@ impl Repo {
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let content = snapshot::export(
-            &reader,
-            &tree,
-            &mut |bytes| file.file_mut().write_all(bytes),
-            context.progress,
-        );
+        let content =
+            snapshot::export(&reader, &tree, &mut |bytes| file.file_mut().write_all(bytes), context.progress);
         context.progress.end();
         let content = content.map_err(|error| sink_error(error, path))?;
         if revision.file.is_some_and(|expected| expected != content) {

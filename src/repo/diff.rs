@@ -127,12 +127,7 @@ impl Repo {
     /// # Errors
     ///
     /// If there are no such revisions, or an object is damaged.
-    pub fn diff(
-        &self,
-        from: &str,
-        to: &str,
-        progress: &dyn Progress,
-    ) -> Result<DiffReport, RepoError> {
+    pub fn diff(&self, from: &str, to: &str, progress: &dyn Progress) -> Result<DiffReport, RepoError> {
         let (from, to) = (self.revision_named(from)?, self.revision_named(to)?);
         let (old, new) = (self.tree_of(&from)?, self.tree_of(&to)?);
         let reader = self.reader();
@@ -160,9 +155,9 @@ impl Repo {
                 Some(was) if content(&old, was) == content(&new, tensor) => report.same += 1,
                 Some(was) => compare(&reader, (&old, was), (&new, tensor), &mut report, progress)?,
                 None => match lost.get_mut(&content(&new, tensor)).and_then(Vec::pop) {
-                    Some(was) => report
-                        .renamed
-                        .push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() }),
+                    Some(was) => {
+                        report.renamed.push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() })
+                    }
                     None => report.added.push(tensor.into()),
                 },
             }
@@ -208,11 +203,7 @@ fn compare(
 }
 
 /// Text, numbers and other values without parts, by place.
-fn changed_values(
-    reader: &Reader<'_>,
-    old: &Tree,
-    new: &Tree,
-) -> Result<Vec<ValueChange>, RepoError> {
+fn changed_values(reader: &Reader<'_>, old: &Tree, new: &Tree) -> Result<Vec<ValueChange>, RepoError> {
     if old.skeleton == new.skeleton && old.extras == new.extras {
         return Ok(Vec::new());
     }
@@ -229,11 +220,7 @@ fn changed_values(
             out.push(ValueChange { path, before: Some(value), after: now });
         }
     }
-    out.extend(after.into_iter().map(|(path, value)| ValueChange {
-        path,
-        before: None,
-        after: Some(value),
-    }));
+    out.extend(after.into_iter().map(|(path, value)| ValueChange { path, before: None, after: Some(value) }));
     out.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(out)
 }

@@ -141,9 +141,8 @@ impl Repo {
             return Err(RepoError::ChangedWhileRead { path });
         }
 
-        let unchanged = known.is_some_and(|revision| {
-            revision.tree == snapshot.id && revision.applied == applied
-        });
+        let unchanged =
+            known.is_some_and(|revision| revision.tree == snapshot.id && revision.applied == applied);
         let (id, revision) = match (&parent, unchanged) {
             (Some((id, revision)), true) => (*id, revision.clone()),
             _ => {
@@ -330,7 +329,7 @@ pub(super) fn baseline_list(
     target: &resolver::Target,
 ) -> Result<Vec<Applied>, RepoError> {
     let names = resolver::target_list(&catalogue.entries(), target)?;
-    let applied = names.iter().filter_map(|name| catalogue.find(name)).map(|migration| Applied {
+    let applied = names.iter().filter_map(|name| catalogue.get(name)).map(|migration| Applied {
         name: migration.name.clone(),
         version: Some(migration.version.to_string()),
         is_final: migration.is_final,
@@ -385,4 +384,3 @@ pub(super) fn listed_step(
 fn default_message(path: &Path) -> String {
     format!("import {}", path.file_name().unwrap_or_default().to_string_lossy())
 }
-

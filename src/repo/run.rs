@@ -65,7 +65,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<Done, Box<Failed>> {
         let started = context.time();
-        let listed = sources.catalogue.find(&operation.migration);
+        let listed = sources.catalogue.get(&operation.migration);
         let mut step = Step {
             kind: match operation.kind {
                 OperationKind::Migrate => StepKind::Migrate,
@@ -126,9 +126,10 @@ impl Repo {
         context: &Context<'_>,
         step: &mut Step,
     ) -> Result<(Position, String), RepoError> {
-        let migration = sources.catalogue.find(&step.migration).ok_or_else(|| {
-            RepoError::ScriptMissing { migration: step.migration.clone() }
-        })?;
+        let migration = sources
+            .catalogue
+            .get(&step.migration)
+            .ok_or_else(|| RepoError::ScriptMissing { migration: step.migration.clone() })?;
         let entry = Applied {
             name: migration.name.clone(),
             version: Some(migration.version.to_string()),
@@ -158,9 +159,10 @@ impl Repo {
             None => None,
         };
         let recorded = from.applied.last().and_then(|entry| entry.digest);
-        let listed = sources.catalogue.find(&step.migration).filter(|migration| {
-            recorded.is_none_or(|digest| digest == migration.digest)
-        });
+        let listed = sources
+            .catalogue
+            .get(&step.migration)
+            .filter(|migration| recorded.is_none_or(|digest| digest == migration.digest));
         let migration = stored.as_ref().filter(|m| m.has_rollback).or(listed).ok_or_else(missing)?;
         step.digest = Some(migration.digest);
         let mut applied = from.applied.clone();
@@ -215,16 +217,11 @@ impl Repo {
 
         let reader = self.reader();
         let mut bytes = TreeBytes { reader: &reader, tree: &tree };
-        let script = Script {
-            name: &migration.name,
-            file: &migration.file.to_string_lossy(),
-            source: &migration.source,
-        };
-        let outcome = engine::run(context.worker, &script, entry, &graph, &mut bytes, context.limits)
-            .map_err(|source| RepoError::Migration {
-                migration: migration.name.clone(),
-                source: Box::new(source),
-            })?;
+        let script = Script { name: &migration.name, file: &migration.file, source: &migration.source };
+        let outcome =
+            engine::run(context.worker, &script, entry, &graph, &mut bytes, context.limits).map_err(
+                |source| RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) },
+            )?;
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after);
         write_list(&mut after, place, catalogue, entry, migration, applied)?;
@@ -268,14 +265,10 @@ impl Repo {
     }
 
     /// A migration as it was stored when it ran; `None` if what was stored no longer parses.
-    pub(super) fn stored_script(
-        &self,
-        id: &ObjectId,
-        name: &str,
-    ) -> Result<Option<Migration>, RepoError> {
+    pub(super) fn stored_script(&self, id: &ObjectId, name: &str) -> Result<Option<Migration>, RepoError> {
         let bytes = self.reader().read(id, MAX_SCRIPT_BYTES)?;
         let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
-        Ok(Migration::parse(name, &source).ok())
+        Ok(Migration::read(&format!("{name}.py"), source.into(), None).ok())
     }
 }
 
@@ -313,9 +306,9 @@ fn write_list(
     applied: &[Applied],
 ) -> Result<(), RepoError> {
     let key = &catalogue.list_key;
-    let version_key = &catalogue.version_key;
     let listed = |entry: &Applied| Listed {
         name: entry.name.clone(),
+        package: Some(migration.package.clone()),
         version: entry.version.clone(),
         is_final: entry.is_final,
         signature: entry.signature.clone(),
@@ -324,13 +317,13 @@ fn write_list(
         (ListPlace::Absent, _) => {}
         (ListPlace::Edited, Entry::Migrate) => {
             if let Some(last) = applied.last() {
-                list::append(graph, key, version_key, &listed(last))?;
+                list::append(graph, key, &listed(last))?;
             }
         }
         (ListPlace::Edited, _) => list::remove_last(graph, key, &migration.name)?,
         (ListPlace::Replaced, _) => {
             let all: Vec<Listed> = applied.iter().map(listed).collect();
-            list::replace(graph, key, version_key, &all)?;
+            list::replace(graph, key, &all)?;
         }
     }
     Ok(())

@@ -141,22 +141,17 @@ impl Repo {
     ) -> Result<(), RepoError> {
         let lineage = self.lineage(revision)?;
         let applied = self.applied_for_resolver(revision, &lineage)?;
-        match resolver::status(applied.as_deref(), &catalogue.entries()) {
-            Ok(status) => {
-                report.registered = status.registered;
-                report.missing = status.missing;
-                report.extra = status.extra;
-                report.drift = status.drift;
-                report.first_incompatible_version = status.first_incompatible_version;
-            }
-            Err(error) => {
-                report.problem = Some(super::import::Warning {
-                    code: error.code().to_owned(),
-                    message: error.to_string(),
-                });
-                report.registered = revision.applied().iter().map(|entry| entry.name.clone()).collect();
-            }
-        }
+        let status = resolver::status(applied.as_deref(), &catalogue.entries());
+        report.problem = status.problem.as_ref().map(|problem| super::import::Warning {
+            code: problem.code().to_owned(),
+            message: problem.to_string(),
+        });
+        report.group = status.group.or(report.group);
+        report.registered = status.registered;
+        report.missing = status.missing;
+        report.extra = status.extra;
+        report.drift = status.drift;
+        report.first_incompatible_version = status.first_incompatible_version;
         Ok(())
     }
 
@@ -185,7 +180,7 @@ pub(super) fn place(
     let Some(applied) = applied else { return (None, None) };
     let own = |entry: &Applied| entry.version.clone();
     let listed = |entry: &Applied| {
-        let migration = catalogue.and_then(|catalogue| catalogue.find(&entry.name));
+        let migration = catalogue.and_then(|catalogue| catalogue.get(&entry.name));
         migration.map(|migration| migration.version.to_string()).or_else(|| own(entry))
     };
     let version = applied.last().and_then(listed);

@@ -23,9 +23,8 @@ fn json_at(graph: &Graph, id: NodeId, depth: usize) -> Value {
         Kind::None => Value::Null,
         Kind::Bool(value) => json!(value),
         Kind::Int(value) => json!(value),
-        Kind::Float(bits) => {
-            serde_json::Number::from_f64(bits.get()).map_or_else(|| json!(bits.get().to_string()), Value::Number)
-        }
+        Kind::Float(bits) => serde_json::Number::from_f64(bits.get())
+            .map_or_else(|| json!(bits.get().to_string()), Value::Number),
         Kind::Str(text) => json!(text),
         Kind::Tuple(items) | Kind::FrozenSet(items) => {
             Value::Array(items.iter().take(MAX_ITEMS).map(|item| json_at(graph, *item, depth + 1)).collect())

@@ -55,11 +55,7 @@ impl Repo {
     ///
     /// A file that has the size and time it had when ckstore last read or wrote it is taken to be unchanged;
     /// any other is read.
-    pub(super) fn file_state(
-        &self,
-        path: &Path,
-        progress: &dyn Progress,
-    ) -> Result<FileState, RepoError> {
+    pub(super) fn file_state(&self, path: &Path, progress: &dyn Progress) -> Result<FileState, RepoError> {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FileState::Missing),
@@ -70,9 +66,8 @@ impl Repo {
         }
         let stamp = Stamp::of(&metadata);
         let known = self.ledger.working_files_at(&path_text(path))?;
-        let unchanged = |file: &WorkingFile| {
-            file.bytes == stamp.bytes && file.modified_ns == stamp.modified_ns
-        };
+        let unchanged =
+            |file: &WorkingFile| file.bytes == stamp.bytes && file.modified_ns == stamp.modified_ns;
         if let Some((_, file)) = known.iter().find(|(_, file)| unchanged(file)) {
             return Ok(FileState::Holds(file.revision));
         }

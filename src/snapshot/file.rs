@@ -84,9 +84,10 @@ pub fn write_file(
     let plain = Hint::default();
     let skeleton = write_bytes(writer, &outline.skeleton, plain)?;
     let literals = write_bytes(writer, &literals, plain)?;
-    let extras = outline.extras.iter().map(|extra| {
-        Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?))
-    });
+    let extras = outline
+        .extras
+        .iter()
+        .map(|extra| Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?)));
     let extras = extras.collect::<Result<_, SnapshotError>>()?;
     let tree = Tree {
         format: outline.format.name().to_owned(),
@@ -130,11 +131,9 @@ fn write_span(
         Some(expected) if expected != crc32 => {
             Err(SnapshotError::Crc { key: storage.key.clone(), expected, found: crc32 })
         }
-        _ => Ok(TreeStorage {
-            key: storage.key.clone(),
-            content: Stored { object, bytes: span.bytes },
-            crc32,
-        }),
+        _ => {
+            Ok(TreeStorage { key: storage.key.clone(), content: Stored { object, bytes: span.bytes }, crc32 })
+        }
     }
 }
 

@@ -80,9 +80,10 @@ pub fn write_graph(
     });
     let parts = parts.collect();
     let plain = Hint::default();
-    let extras = outline.extras.iter().map(|extra| {
-        Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?))
-    });
+    let extras = outline
+        .extras
+        .iter()
+        .map(|extra| Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?)));
     let extras = extras.collect::<Result<_, SnapshotError>>()?;
     let tree = Tree {
         format: outline.format.name().to_owned(),

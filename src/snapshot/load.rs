@@ -30,9 +30,10 @@ pub fn read_outline(reader: &Reader<'_>, tree: &Tree) -> Result<Outline, Snapsho
         .ok_or_else(|| SnapshotError::UnknownFormat { name: tree.format.clone() })?;
     let skeleton = read_stored(reader, &tree.skeleton)?;
     let literals = read_stored(reader, &tree.literals)?;
-    let extras = tree.extras.iter().map(|(name, extra)| {
-        Ok(Extra { name: name.clone(), bytes: read_stored(reader, extra)? })
-    });
+    let extras = tree
+        .extras
+        .iter()
+        .map(|(name, extra)| Ok(Extra { name: name.clone(), bytes: read_stored(reader, extra)? }));
     let mut rest = literals.as_slice();
     let parts = tree.parts.iter().map(|part| match *part {
         TreePart::Literal(bytes) => {

@@ -122,6 +122,16 @@ pub fn resolve(
     Ok(Plan { target: PlanTarget { version: list.version, group: list.group }, operations, warnings })
 }
 
+/// Names of the migrations that a checkpoint has when it is born at a target, in catalogue order.
+///
+/// # Errors
+/// If the catalogue names a migration twice, or the target does not parse or is not there.
+pub fn target_list(catalogue: &[Entry], target: &Target) -> Result<Vec<String>, ResolveError> {
+    refuse_duplicates(catalogue)?;
+    let list = target.parse(catalogue)?.list(catalogue, 0);
+    Ok(list.members.iter().map(|&index| catalogue[index].name.clone()).collect())
+}
+
 fn migrate(entry: &Entry, no_code: bool) -> Result<Operation, ResolveError> {
     let name = entry.name.clone();
     if !entry.has_migrate {
@@ -176,7 +186,8 @@ fn out_of_numeric_order(catalogue: &[Entry]) -> Option<Warning> {
         let significant = digits.trim_start_matches('0');
         (!digits.is_empty()).then(|| (significant.len(), significant.to_owned()))
     };
-    let numbered: Vec<_> = catalogue.iter().filter_map(|entry| Some((number(&entry.name)?, &entry.name))).collect();
+    let numbered: Vec<_> =
+        catalogue.iter().filter_map(|entry| Some((number(&entry.name)?, &entry.name))).collect();
     let falling = numbered.windows(2).find(|pair| pair[0].0 > pair[1].0)?;
     Some(Warning::Order { earlier: falling[0].1.clone(), later: falling[1].1.clone() })
 }

@@ -34,18 +34,22 @@ pub(super) fn read(module: &Module<'_>, version_key: Option<&str>) -> Result<Out
         return Err(reader.flaw(edit, "`metadata` is changed after it was assigned"));
     }
     let metadata = reader.metadata(metadata)?;
-    let (version, line) = metadata.version(version_key).map_err(|message| reader.flaw(metadata.call, message))?;
+    let (package, (version, line)) =
+        metadata.version(version_key).map_err(|message| reader.flaw(metadata.call, message))?;
     let version: Version = version.parse().map_err(|error| Flaw { line, message: format!("{error}") })?;
     let defines = |name| body.iter().any(|stmt| binds(stmt, name));
     Ok(Outline {
         form: Form::Anemoi,
+        package: package.to_owned(),
         version,
         is_final: metadata.is_final,
         digest: digest(module, |stmt| assigned_metadata(stmt).is_some()),
         has_migrate: defines("migrate"),
         has_rollback: defines("rollback"),
         has_setup: defines("migrate_setup"),
-        summary: docstring(body).and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty())).map(str::to_owned),
+        summary: docstring(body)
+            .and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()))
+            .map(str::to_owned),
     })
 }
 
@@ -108,19 +112,23 @@ struct Metadata<'m> {
 }
 
 impl<'m> Metadata<'m> {
-    /// The version of the model package.
-    fn version(&self, key: Option<&str>) -> Result<(&'m str, u32), String> {
+    /// The model package and its version.
+    fn version(&self, key: Option<&str>) -> Result<(&'m str, (&'m str, u32)), String> {
         if let Some(key) = key {
-            return self.versions.get(key).copied().ok_or_else(|| format!("`versions` has no `{key}`"));
+            let found = self.versions.get_key_value(key).map(|(key, version)| (*key, *version));
+            return found.ok_or_else(|| format!("`versions` has no `{key}`"));
         }
         let mut packages: Vec<_> = self.versions.iter().filter(|(key, _)| **key != FORM_KEY).collect();
         packages.sort_unstable();
         match packages.as_slice() {
-            [(_, version)] => Ok(**version),
+            [(package, version)] => Ok((**package, **version)),
             [] => Err("`versions` names no package".into()),
             several => {
                 let names: Vec<_> = several.iter().map(|(key, _)| **key).collect();
-                Err(format!("`versions` names several packages ({}): the catalogue must say which", names.join(", ")))
+                Err(format!(
+                    "`versions` names several packages ({}): the catalogue must say which",
+                    names.join(", ")
+                ))
             }
         }
     }
@@ -183,7 +191,8 @@ impl<'m> Reader<'m, '_> {
         let mut versions = HashMap::new();
         for item in &dict.items {
             let key = item.key.as_ref().and_then(string);
-            let key = key.ok_or_else(|| self.flaw(&item.value, "a key of `versions` is not a literal string"))?;
+            let key =
+                key.ok_or_else(|| self.flaw(&item.value, "a key of `versions` is not a literal string"))?;
             let Some(version) = string(&item.value) else {
                 return Err(self.flaw(&item.value, format!("the version of `{key}` is not a literal string")));
             };

@@ -36,6 +36,8 @@ impl fmt::Display for Form {
 pub struct Migration {
     /// The name: the stem of its file.
     pub name: String,
+    /// The model package, as its versions name it.
+    pub package: String,
     /// The version of the package that brought it.
     pub version: Version,
     /// Whether it opens a compatibility group. A final never runs.
@@ -90,6 +92,7 @@ struct Flaw {
 /// What a form tells of a migration.
 struct Outline {
     form: Form,
+    package: String,
     version: Version,
     is_final: bool,
     digest: ObjectId,
@@ -117,6 +120,7 @@ impl Migration {
             .map_err(|flaw| problem(Some(flaw.line), flaw.message))?;
         Ok(Migration {
             name: name.to_owned(),
+            package: outline.package,
             version: outline.version,
             is_final: outline.is_final,
             digest: outline.digest,

@@ -144,7 +144,14 @@ fn nests_too_deeply(text: &str) -> bool {
                     depth -= levels.pop().map_or(0, |level| level.open);
                 }
             }
-            T::Name | T::Case | T::Match | T::Type | T::Lazy | T::Colon | T::Comment | T::NonLogicalNewline => {}
+            T::Name
+            | T::Case
+            | T::Match
+            | T::Type
+            | T::Lazy
+            | T::Colon
+            | T::Comment
+            | T::NonLogicalNewline => {}
             T::Int | T::Float | T::Complex | T::True | T::False | T::None | T::Ellipsis | T::String => {}
             T::FStringStart | T::FStringMiddle | T::FStringEnd => {}
             T::TStringStart | T::TStringMiddle | T::TStringEnd => {}
@@ -256,12 +263,9 @@ mod tests {
 
     #[test]
     fn an_error_names_its_line() {
-        for (source, line) in [
-            ("a = 1\nb = (\n", 3),
-            ("a\r\nb\rc = = 1\n", 3),
-            ("a = '''\n'''\nb c\n", 3),
-            ("\0", 1),
-        ] {
+        for (source, line) in
+            [("a = 1\nb = (\n", 3), ("a\r\nb\rc = = 1\n", 3), ("a = '''\n'''\nb c\n", 3), ("\0", 1)]
+        {
             assert_eq!(parse(source).unwrap_err().line, line, "{source:?}");
         }
         let deep = format!("a = 1\nb = '''\n'''\nc = {}\n", "(".repeat(2000));

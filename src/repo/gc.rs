@@ -1,0 +1,5 @@
+//! Removing what nothing needs.
+#[derive(Debug)]
+pub struct GcPlan;
+#[derive(Debug)]
+pub struct GcReport;
