@@ -1,5 +1,6 @@
 //! A git-like versioned store for machine-learning checkpoints.
 
+pub mod cli;
 pub mod durable;
 pub mod format;
 pub mod ledger;

@@ -39,8 +39,8 @@ impl Repo {
         if directory.join(LEDGER_FILE).exists() {
             return Err(RepoError::StoreExists { path: directory.to_owned() });
         }
-        let packs = directory.join("packs");
-        let store = if packs.exists() { Store::open(&packs)? } else { Store::create(&packs)? };
+        let has_packs = directory.join("packs").exists();
+        let store = if has_packs { Store::open(directory)? } else { Store::create(directory)? };
         // The ledger makes the directory a store; it appears last, and under its name only when whole.
         let unfinished = directory.join("tmp-ledger.db");
         for suffix in ["", "-wal", "-shm"] {
@@ -69,7 +69,7 @@ impl Repo {
             return Err(RepoError::NoStore { start: directory.to_owned() });
         }
         let ledger = Ledger::open(&path)?;
-        let store = Store::open(&directory.join("packs"))?;
+        let store = Store::open(directory)?;
         Ok(Repo { directory: absolute(directory)?, store, ledger })
     }
 

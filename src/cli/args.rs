@@ -1,0 +1,125 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A git-like versioned store for machine-learning checkpoints
+///
+/// Import a checkpoint once; check it out at any version of your model code. Every migration is recorded and
+/// can be rolled back. Nothing inside a checkpoint is ever executed, and scripts run in a sandbox.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ckstore",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `ckstore import FILE`, then `ckstore status` and `ckstore checkout --version V`.\n\
+                  `ckstore help COMMAND` tells more of each command."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Use the store in this directory instead of the nearest `.ckstore`
+    #[arg(long, global = true, value_name = "DIR", env = "CKSTORE_DIR", help_heading = "Global options")]
+    pub store: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Print without colour (NO_COLOR does the same)
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_color: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an empty store
+    Init(super::init::InitArgs),
+    /// Take a checkpoint file into the store
+    Import(super::import::ImportArgs),
+    /// Bring a checkpoint to a version and write its file
+    Checkout(super::checkout::CheckoutArgs),
+    /// Show what a checkout would do, without doing it
+    Plan(super::plan::PlanArgs),
+    /// Show where a checkpoint stands against its catalogue of migrations
+    Status(super::status::StatusArgs),
+    /// Show revisions, the history of migrations, or compatibility groups
+    Log(super::log::LogArgs),
+    /// Show one revision in full, or one value in it
+    Show(super::show::ShowArgs),
+    /// List the tensors of a revision
+    Ls(super::ls::LsArgs),
+    /// Show what differs between two revisions
+    Diff(super::diff::DiffArgs),
+    /// List, make or delete tags
+    Tag(super::tag::TagArgs),
+    /// List, make or delete branches
+    Branch(super::branch::BranchArgs),
+    /// Say which migrations a checkpoint has, without running any
+    Baseline(super::baseline::BaselineArgs),
+    /// Read or change the settings of the store
+    Config(super::config::ConfigArgs),
+    /// Check that every object is present and whole
+    Fsck(super::fsck::FsckArgs),
+    /// Remove what nothing needs
+    Gc(super::gc::GcArgs),
+    /// Print a completion script for a shell
+    Completions(super::completions::CompletionsArgs),
+}
+
+/// Which catalogue of migrations to use.
+#[derive(Debug, Args, Clone)]
+pub struct CatalogueArgs {
+    /// Use the migrations in this folder, and remember it for this ref
+    #[arg(long, value_name = "DIR")]
+    pub catalogue: Option<PathBuf>,
+}
+
+/// Where a checkpoint shall be brought.
+#[derive(Debug, Args, Clone)]
+#[group(multiple = false)]
+pub struct TargetArgs {
+    /// The version of the model code: 0.12.0, or `latest`, `next` (unreleased too) or `base`
+    #[arg(long, short = 'V', value_name = "VERSION")]
+    pub version: Option<String>,
+    /// The last migration that shall be applied, or `latest`, `next` or `base`
+    #[arg(long, value_name = "MIGRATION")]
+    pub to: Option<String>,
+}
+
+impl TargetArgs {
+    /// The target that is meant, if one is named.
+    pub fn target(&self) -> Option<crate::migration::resolver::Target> {
+        use crate::migration::resolver::Target;
+        let word = |text: &str| match text {
+            "latest" => Some(Target::Latest),
+            "next" => Some(Target::Next),
+            "base" => Some(Target::Base),
+            _ => None,
+        };
+        match (&self.version, &self.to) {
+            (Some(text), _) => Some(word(text).unwrap_or_else(|| Target::Version(text.clone()))),
+            (None, Some(text)) => Some(word(text).unwrap_or_else(|| Target::Migration(text.clone()))),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! `ckstore checkout`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::migration::resolver::Target;
+use crate::repo::{CheckoutOptions, PlanOptions, Repo};
+
+use super::args::{CatalogueArgs, TargetArgs};
+use super::failure::Failure;
+use super::output::{Output, Tone, human_bytes};
+use super::plan::{RuleArgs, warn_all, write_plan};
+use super::session::Session;
+
+/// Bring a checkpoint to a version and write its file
+///
+/// Plans which migrations to undo and which to run, carries them out, records them, and rewrites the working
+/// file. The revision before stays in the store. With NAME alone, that ref becomes HEAD and its file is
+/// written. A working file that was changed and not imported is never overwritten.
+#[derive(Debug, Args)]
+pub struct CheckoutArgs {
+    /// The ref; HEAD without it. `base`, `next` and `latest` are targets, unless a ref has that name
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Go to this revision instead: move the ref there, or with -o only write it out
+    #[arg(long, value_name = "REV", conflicts_with_all = ["version", "to"])]
+    revision: Option<String>,
+    /// Write here; this becomes the ref's working file
+    #[arg(long, short, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Only show what would be done
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Import a changed working file first
+    #[arg(long)]
+    import: bool,
+    /// Overwrite the destination even if it holds what is not stored
+    #[arg(long)]
+    force: bool,
+    /// Why
+    #[arg(long, short, value_name = "TEXT")]
+    message: Option<String>,
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
+    let mut repo = session.open()?;
+    let (name, target) = name_and_target(args, &repo);
+    let plan = PlanOptions {
+        name: name.as_deref(),
+        target: target.clone().unwrap_or(Target::Latest),
+        catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
+        no_code: args.rules.no_code,
+        strict: args.rules.strict,
+        allow_unknown_lineage: args.rules.allow_unknown_lineage,
+    };
+    if args.dry_run && args.revision.is_none() {
+        let report = repo.plan(&plan)?;
+        warn_all(&report, output);
+        output.report(&report, |out| write_plan(out, &report, output))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = repo.checkout(
+        &CheckoutOptions {
+            migrate: target.is_some(),
+            plan,
+            revision: args.revision.as_deref(),
+            output: args.output.as_deref(),
+            import: args.import,
+            force: args.force,
+            message: args.message.as_deref(),
+        },
+        &session.context(),
+    )?;
+    warn_all(&report.plan, output);
+    for line in report.printed.lines() {
+        output.say(&format!("script: {line}"));
+    }
+    output.report(&report, |out| {
+        if target.is_some() {
+            write_plan(out, &report.plan, output)?;
+        }
+        if let Some(revision) = &report.new_revision {
+            let (new, old) = (revision.short(), report.previous.short());
+            writeln!(out, "now at {} (was {old})", output.paint(Tone::Name, new))?;
+        }
+        match &report.output {
+            Some(path) if report.bytes_written > 0 => {
+                writeln!(out, "wrote {path} ({})", human_bytes(report.bytes_written))
+            }
+            Some(path) => writeln!(out, "{path} is up to date"),
+            None => Ok(()),
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bare `base`, `next` or `latest` is a target unless a ref has that name.
+fn name_and_target(args: &CheckoutArgs, repo: &Repo) -> (Option<String>, Option<Target>) {
+    let target = args.target.target();
+    let word = match args.name.as_deref() {
+        Some("base") => Some(Target::Base),
+        Some("next") => Some(Target::Next),
+        Some("latest") => Some(Target::Latest),
+        _ => None,
+    };
+    match word {
+        Some(word) if target.is_none() && repo.branch_named(args.name.as_deref()).is_err() => {
+            (None, Some(word))
+        }
+        _ => (args.name.clone(), target),
+    }
+}

@@ -1,0 +1,85 @@
+//! `ckstore diff`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::repo::{ChangedTensor, DiffReport};
+
+use super::failure::Failure;
+use super::output::{Output, Tone, pending_code, shape_text};
+use super::session::Session;
+
+/// Show what differs between two revisions
+///
+/// Tensors that were added, removed, renamed (same content under another name), cast or changed, with the
+/// largest and mean absolute difference; and configuration values.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The first ref or revision; without it, the parent of HEAD
+    #[arg(value_name = "REV")]
+    from: Option<String>,
+    /// The second ref or revision; HEAD without it
+    #[arg(value_name = "REV")]
+    to: Option<String>,
+    /// Exit with 10 if something differs
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &DiffArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
+    let repo = session.open()?;
+    let from = args.from.as_deref().unwrap_or("HEAD~1");
+    let to = args.to.as_deref().unwrap_or("HEAD");
+    let report = repo.diff(from, to, session.context().progress)?;
+    output.report(&report, |out| write_diff(out, &report, output))?;
+    Ok(pending_code(!report.is_empty(), args.exit_code))
+}
+
+fn write_diff(out: &mut dyn Write, report: &DiffReport, output: &Output) -> io::Result<()> {
+    if report.is_empty() {
+        return writeln!(out, "no difference");
+    }
+    for tensor in &report.removed {
+        let line = format!("- {} {} {}", tensor.path, tensor.dtype, shape_text(&tensor.shape));
+        writeln!(out, "{}", output.paint(Tone::Bad, line))?;
+    }
+    for tensor in &report.added {
+        let line = format!("+ {} {} {}", tensor.path, tensor.dtype, shape_text(&tensor.shape));
+        writeln!(out, "{}", output.paint(Tone::Good, line))?;
+    }
+    for moved in &report.renamed {
+        writeln!(out, "{} {} => {}", output.paint(Tone::Name, "R"), moved.from, moved.to)?;
+    }
+    for tensor in &report.cast {
+        let [before, after] = tensor.dtype;
+        writeln!(out, "C {} {before} => {after}{}", tensor.path, distance(tensor))?;
+    }
+    for tensor in &report.changed {
+        let [before, after] = &tensor.shape;
+        let shape = if before == after {
+            String::new()
+        } else {
+            format!(" {} => {}", shape_text(before), shape_text(after))
+        };
+        writeln!(out, "M {}{shape}{}", tensor.path, distance(tensor))?;
+    }
+    for change in &report.values {
+        match (&change.before, &change.after) {
+            (Some(before), Some(after)) => writeln!(out, "V {}: {before} => {after}", change.path)?,
+            (Some(before), None) => writeln!(out, "V {}: {before} => (none)", change.path)?,
+            (None, Some(after)) => writeln!(out, "V {}: (none) => {after}", change.path)?,
+            (None, None) => {}
+        }
+    }
+    writeln!(out, "{} tensors are the same", report.same)
+}
+
+fn distance(tensor: &ChangedTensor) -> String {
+    match (tensor.max_abs_difference, tensor.mean_abs_difference) {
+        (Some(max), Some(mean)) => format!(" max |d| {max:.6e}, mean |d| {mean:.6e}"),
+        _ => String::new(),
+    }
+}

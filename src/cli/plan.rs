@@ -1,0 +1,99 @@
+//! `ckstore plan`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::migration::plan::{Method, OperationKind};
+use crate::migration::resolver::Target;
+use crate::repo::{PlanOptions, PlanReport};
+
+use super::args::{CatalogueArgs, TargetArgs};
+use super::failure::Failure;
+use super::output::{Output, Tone, pending_code};
+use super::session::Session;
+
+/// Show what a checkout would do, without doing it
+///
+/// Reads no tensor bytes, runs no script and changes nothing.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The ref; HEAD without it
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// Exit with 10 if there is something to do
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Rules for resolving.
+#[derive(Debug, Args, Clone, Copy)]
+pub struct RuleArgs {
+    /// Refuse steps that would run a script
+    #[arg(long)]
+    pub no_code: bool,
+    /// Refuse migrations that were changed after they ran on this checkpoint
+    #[arg(long)]
+    pub strict: bool,
+    /// Take a list that begins with an unknown migration as one of group 0
+    #[arg(long)]
+    pub allow_unknown_lineage: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &PlanArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
+    let repo = session.open()?;
+    let report = repo.plan(&PlanOptions {
+        name: args.name.as_deref(),
+        target: args.target.target().unwrap_or(Target::Latest),
+        catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
+        no_code: args.rules.no_code,
+        strict: args.rules.strict,
+        allow_unknown_lineage: args.rules.allow_unknown_lineage,
+    })?;
+    warn_all(&report, output);
+    output.report(&report, |out| write_plan(out, &report, output))?;
+    Ok(pending_code(!report.in_sync, args.exit_code))
+}
+
+/// Warns of everything that a plan warns of.
+pub fn warn_all(report: &PlanReport, output: &Output) {
+    for warning in &report.warnings {
+        output.warn(warning.code(), &warning.to_string());
+    }
+}
+
+/// Writes a plan for people.
+pub fn write_plan(out: &mut dyn Write, report: &PlanReport, output: &Output) -> io::Result<()> {
+    let target = match &report.target.version {
+        Some(version) => format!("version {version}, group {}", report.target.group),
+        None => format!("group {}", report.target.group),
+    };
+    let name = output.paint(Tone::Strong, &report.ref_name);
+    if report.in_sync {
+        return writeln!(out, "{name} is in sync with {target}");
+    }
+    writeln!(out, "{name} to {target}:")?;
+    for operation in &report.operations {
+        let word = match operation.kind {
+            OperationKind::Rollback => output.paint(Tone::Warn, "rollback"),
+            OperationKind::Migrate => output.paint(Tone::Good, "migrate "),
+        };
+        let method = match operation.method {
+            Method::Restore => "restore",
+            Method::Merge => "merge",
+            Method::Script => "script",
+            Method::Run => "run",
+        };
+        let version = operation.version.as_deref().unwrap_or("-");
+        writeln!(out, "  {word} {} ({version}) by {method}", operation.migration)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! What the command line knows of the world: the user, the time, the terminal, where the store is.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::migration::engine::{Limits, Worker};
+use crate::repo::{CatalogueSource, Context, Repo, RepoError, STORE_DIRECTORY};
+
+use super::args::Global;
+use super::progress::Bar;
+
+/// What the command line knows of the world.
+pub struct Session {
+    store: Option<PathBuf>,
+    actor: String,
+    worker: Worker,
+    limits: Limits,
+    bar: Bar,
+    current: PathBuf,
+}
+
+impl Session {
+    /// Looks around.
+    pub fn new(global: &Global) -> Session {
+        let user = ["CKSTORE_ACTOR", "USER", "LOGNAME", "USERNAME"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
+        Session {
+            store: global.store.clone(),
+            actor: user.unwrap_or_else(|| "unknown".to_owned()),
+            worker: Worker::new(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ckstore"))),
+            limits: Limits::default(),
+            bar: Bar::new(global.json),
+            current: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+        }
+    }
+
+    /// Opens the store that is meant.
+    pub fn open(&self) -> Result<Repo, RepoError> {
+        match &self.store {
+            Some(directory) => Repo::open(directory),
+            None => Repo::discover(Path::new(".")),
+        }
+    }
+
+    /// As [`open`](Session::open), but makes a store where there is none.
+    pub fn open_or_init(&self) -> Result<(Repo, bool), RepoError> {
+        match self.open() {
+            Err(RepoError::NoStore { .. }) => Ok((Repo::init(&self.new_store(None))?, true)),
+            other => other.map(|repo| (repo, false)),
+        }
+    }
+
+    /// Where a new store goes.
+    pub fn new_store(&self, directory: Option<&Path>) -> PathBuf {
+        match (directory, &self.store) {
+            (Some(directory), _) => directory.join(STORE_DIRECTORY),
+            (None, Some(store)) => store.clone(),
+            (None, None) => PathBuf::from(STORE_DIRECTORY),
+        }
+    }
+
+    /// What operations are told.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            actor: &self.actor,
+            now: &Timestamp::now,
+            progress: &self.bar,
+            worker: &self.worker,
+            limits: &self.limits,
+        }
+    }
+
+    /// Where catalogues are looked for.
+    pub fn catalogue<'a>(&'a self, given: Option<&'a Path>) -> CatalogueSource<'a> {
+        CatalogueSource { given, current: Some(&self.current) }
+    }
+}
