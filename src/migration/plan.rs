@@ -138,7 +138,10 @@ impl fmt::Display for Warning {
                 write!(f, "the catalogue has no released migration that {version} could be compared with")
             }
             Warning::Order { earlier, later } => {
-                write!(f, "`{earlier}` runs before `{later}`: names are ordered by their bytes, not by number")
+                write!(
+                    f,
+                    "`{earlier}` runs before `{later}`: names are ordered by their bytes, not by number"
+                )
             }
             Warning::Renamed { from, to } => write!(f, "`{from}` is called `{to}` in the catalogue"),
             Warning::Drift { name } => write!(f, "`{name}` was changed after it ran on this checkpoint"),

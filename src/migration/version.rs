@@ -170,7 +170,19 @@ mod tests {
         let long = "1.".repeat(200);
         let large = "9".repeat(40);
         for text in [
-            "", " ", "banana", "1.0.*", "1..0", "next", "1.0+", "1.0+ü", "+1", "%NEXT%", "1.0-nightly", &long, &large,
+            "",
+            " ",
+            "banana",
+            "1.0.*",
+            "1..0",
+            "next",
+            "1.0+",
+            "1.0+ü",
+            "+1",
+            "%NEXT%",
+            "1.0-nightly",
+            &long,
+            &large,
         ] {
             assert!(text.parse::<Version>().is_err(), "`{text}` was taken");
         }

@@ -16,7 +16,9 @@ pub enum ResolveError {
         version: String,
     },
     /// The checkpoint's group is above the target's.
-    #[error("the checkpoint is in the group that `{own_final}` opened, which is not undone: use >= {version}")]
+    #[error(
+        "the checkpoint is in the group that `{own_final}` opened, which is not undone: use >= {version}"
+    )]
     TooNew {
         /// The final that opened the checkpoint's group.
         own_final: String,
@@ -36,7 +38,9 @@ pub enum ResolveError {
         name: String,
     },
     /// No way to undo a migration is left.
-    #[error("`{name}` cannot be undone: neither its input, nor a usable change record, nor a rollback is there")]
+    #[error(
+        "`{name}` cannot be undone: neither its input, nor a usable change record, nor a rollback is there"
+    )]
     Irreversible {
         /// The migration.
         name: String,

@@ -61,7 +61,8 @@ fn find(
     applied: &[Applied],
     catalogue: &[Entry],
 ) -> Result<(Vec<Option<usize>>, Vec<Warning>), ResolveError> {
-    let places: HashMap<&str, usize> = catalogue.iter().enumerate().map(|(i, e)| (e.name.as_str(), i)).collect();
+    let places: HashMap<&str, usize> =
+        catalogue.iter().enumerate().map(|(i, e)| (e.name.as_str(), i)).collect();
     let mut seen = HashSet::new();
     if let Some(twice) = applied.iter().find(|a| !seen.insert(a.name.as_str())) {
         return Err(LedgerError::Duplicate { name: twice.name.clone() }.into());

@@ -176,7 +176,8 @@ fn out_of_numeric_order(catalogue: &[Entry]) -> Option<Warning> {
         let significant = digits.trim_start_matches('0');
         (!digits.is_empty()).then(|| (significant.len(), significant.to_owned()))
     };
-    let numbered: Vec<_> = catalogue.iter().filter_map(|entry| Some((number(&entry.name)?, &entry.name))).collect();
+    let numbered: Vec<_> =
+        catalogue.iter().filter_map(|entry| Some((number(&entry.name)?, &entry.name))).collect();
     let falling = numbered.windows(2).find(|pair| pair[0].0 > pair[1].0)?;
     Some(Warning::Order { earlier: falling[0].1.clone(), later: falling[1].1.clone() })
 }

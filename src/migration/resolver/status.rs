@@ -35,10 +35,11 @@ pub fn status(applied: Option<&[Applied]>, catalogue: &[Entry]) -> Status {
     let Some(applied) = applied else {
         return Status { problem: Some(ResolveError::Unbaselined), ..Status::default() };
     };
-    let lineage = match super::refuse_duplicates(catalogue).and_then(|()| Lineage::of(applied, catalogue, false)) {
-        Ok(lineage) => lineage,
-        Err(problem) => return by_name(applied, catalogue, problem),
-    };
+    let lineage =
+        match super::refuse_duplicates(catalogue).and_then(|()| Lineage::of(applied, catalogue, false)) {
+            Ok(lineage) => lineage,
+            Err(problem) => return by_name(applied, catalogue, problem),
+        };
     let known: HashSet<usize> = lineage.positions.iter().copied().flatten().collect();
     let mut status = Status { group: Some(lineage.group), ..Status::default() };
     for (step, position) in applied.iter().zip(&lineage.positions) {

@@ -91,9 +91,8 @@ impl ParsedTarget {
         }
         let opening = members.iter().rposition(|&index| catalogue[index].is_final);
         // A group is counted in the whole catalogue, so that it always means the same final.
-        let group = opening.map_or(0, |at| {
-            catalogue[..=members[at]].iter().filter(|entry| entry.is_final).count() as u32
-        });
+        let group = opening
+            .map_or(0, |at| catalogue[..=members[at]].iter().filter(|entry| entry.is_final).count() as u32);
         members.drain(..opening.unwrap_or(0));
         let version = match self {
             ParsedTarget::Version(version) => Some(version.to_string()),

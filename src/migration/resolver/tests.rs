@@ -113,13 +113,16 @@ mod contract {
 
     #[test]
     fn every_case_of_the_contract_holds() {
-        let cases: Value = serde_json::from_str(include_str!("../../../tests/data/resolver_cases.json")).unwrap();
+        let cases: Value =
+            serde_json::from_str(include_str!("../../../tests/data/resolver_cases.json")).unwrap();
         let cases = cases.as_array().unwrap();
         assert_eq!(cases.len(), 45);
         for case in cases {
-            let known_fields = ["id", "title", "catalogue", "ckpt", "target", "policy", "no_code", "expect", "warn"];
+            let known_fields =
+                ["id", "title", "catalogue", "ckpt", "target", "policy", "no_code", "expect", "warn"];
             let field = known(case, &known_fields);
-            let catalogue: Vec<Entry> = field("catalogue").as_array().unwrap().iter().map(parse_entry).collect();
+            let catalogue: Vec<Entry> =
+                field("catalogue").as_array().unwrap().iter().map(parse_entry).collect();
             let list: Option<Vec<Applied>> =
                 field("ckpt").as_array().map(|list| list.iter().map(parse_applied).collect());
             let options = Options {
@@ -189,7 +192,11 @@ fn the_catalogues_rollback_is_used_only_for_the_body_that_ran() {
     for (recorded, expected) in [(None, true), (Some("now"), true), (Some("before"), false)] {
         let list = [Applied { digest: recorded.map(digest), ..applied("m4") }];
         let plan = resolve(Some(&list), std::slice::from_ref(&m4), &target, &Options::default());
-        assert_eq!(plan.is_ok_and(|plan| plan.operations[0].method == Method::Script), expected, "{recorded:?}");
+        assert_eq!(
+            plan.is_ok_and(|plan| plan.operations[0].method == Method::Script),
+            expected,
+            "{recorded:?}"
+        );
     }
 }
 
@@ -365,8 +372,11 @@ fn list_for(catalogue: &[Entry], stretch: Option<(usize, usize)>, mixed: Vec<App
     let start = start.min(catalogue.len());
     let own = catalogue[start..].iter().take(length).map(|e| e.name.clone());
     let own: Vec<String> = own.collect();
-    let mut list: Vec<Applied> =
-        own.iter().zip(mixed.iter().cycle()).map(|(name, a)| Applied { name: name.clone(), ..a.clone() }).collect();
+    let mut list: Vec<Applied> = own
+        .iter()
+        .zip(mixed.iter().cycle())
+        .map(|(name, a)| Applied { name: name.clone(), ..a.clone() })
+        .collect();
     list.extend(mixed.into_iter().filter(|a| !own.contains(&a.name)).take(2));
     list
 }

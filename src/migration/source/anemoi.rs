@@ -34,7 +34,8 @@ pub(super) fn read(module: &Module<'_>, version_key: Option<&str>) -> Result<Out
         return Err(reader.flaw(edit, "`metadata` is changed after it was assigned"));
     }
     let metadata = reader.metadata(metadata)?;
-    let (version, line) = metadata.version(version_key).map_err(|message| reader.flaw(metadata.call, message))?;
+    let (version, line) =
+        metadata.version(version_key).map_err(|message| reader.flaw(metadata.call, message))?;
     let version: Version = version.parse().map_err(|error| Flaw { line, message: format!("{error}") })?;
     let defines = |name| body.iter().any(|stmt| binds(stmt, name));
     Ok(Outline {
@@ -45,7 +46,9 @@ pub(super) fn read(module: &Module<'_>, version_key: Option<&str>) -> Result<Out
         has_migrate: defines("migrate"),
         has_rollback: defines("rollback"),
         has_setup: defines("migrate_setup"),
-        summary: docstring(body).and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty())).map(str::to_owned),
+        summary: docstring(body)
+            .and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()))
+            .map(str::to_owned),
     })
 }
 
@@ -120,7 +123,10 @@ impl<'m> Metadata<'m> {
             [] => Err("`versions` names no package".into()),
             several => {
                 let names: Vec<_> = several.iter().map(|(key, _)| **key).collect();
-                Err(format!("`versions` names several packages ({}): the catalogue must say which", names.join(", ")))
+                Err(format!(
+                    "`versions` names several packages ({}): the catalogue must say which",
+                    names.join(", ")
+                ))
             }
         }
     }
@@ -183,7 +189,8 @@ impl<'m> Reader<'m, '_> {
         let mut versions = HashMap::new();
         for item in &dict.items {
             let key = item.key.as_ref().and_then(string);
-            let key = key.ok_or_else(|| self.flaw(&item.value, "a key of `versions` is not a literal string"))?;
+            let key =
+                key.ok_or_else(|| self.flaw(&item.value, "a key of `versions` is not a literal string"))?;
             let Some(version) = string(&item.value) else {
                 return Err(self.flaw(&item.value, format!("the version of `{key}` is not a literal string")));
             };
