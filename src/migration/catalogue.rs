@@ -367,7 +367,7 @@ mod tests {
         assert_eq!((catalogue.name.as_str(), catalogue.policy), ("every spelling", Policy::LastDone));
         assert_eq!(catalogue.list_key, "steps");
         let names: Vec<_> = catalogue.migrations.iter().map(|m| m.name.as_str()).collect();
-        assert_eq!(names, ["100_plain", "20_qualified", "9_final"]);
+        assert_eq!(names, ["100_plain", "20_qualified", "30_borrowed", "9_final"]);
 
         let plain = catalogue.get("100_plain").unwrap();
         assert_eq!((plain.version.as_str(), plain.is_final), ("0.8.1", false));
@@ -378,6 +378,9 @@ mod tests {
         let qualified = catalogue.get("20_qualified").unwrap();
         assert!(qualified.version.is_placeholder());
         assert_eq!((qualified.has_migrate, qualified.has_rollback, qualified.has_setup), (true, true, true));
+
+        let borrowed = catalogue.get("30_borrowed").unwrap();
+        assert_eq!((borrowed.has_migrate, borrowed.has_rollback), (true, false));
 
         let last = catalogue.get("9_final").unwrap();
         assert_eq!((last.is_final, last.has_migrate, last.summary.as_deref()), (true, false, None));
