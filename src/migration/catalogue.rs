@@ -340,3 +340,183 @@ fn parse_config(text: &str) -> Result<Config, (Option<u32>, String)> {
         (line, error.message().to_owned())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/catalogues").join(name)
+    }
+
+    /// A folder with these files.
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        folder
+    }
+
+    fn problems(directory: &Path) -> Vec<String> {
+        match Catalogue::load(directory).unwrap_err() {
+            CatalogueError::Broken { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+            other => panic!("{other}"),
+        }
+    }
+
+    const GOOD: &[u8] = b"metadata = MigrationMetadata(versions={'p': '1'})\ndef migrate(ckpt): pass\n";
+    const FINAL: &[u8] = b"metadata = MigrationMetadata(versions={'p': '1'}, final=True)\n";
+
+    #[test]
+    fn a_catalogue_is_read_in_bytewise_order_with_its_settings() {
+        let catalogue = Catalogue::load(&data("spellings")).unwrap();
+        assert_eq!((catalogue.name.as_str(), catalogue.policy), ("every spelling", Policy::LastDone));
+        assert_eq!(catalogue.list_key, "steps");
+        let names: Vec<_> = catalogue.migrations.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["100_plain", "20_qualified", "30_borrowed", "9_final"]);
+
+        let plain = catalogue.get("100_plain").unwrap();
+        assert_eq!((plain.version.as_str(), plain.is_final), ("0.8.1", false));
+        assert_eq!((plain.has_migrate, plain.has_rollback, plain.has_setup), (true, true, false));
+        assert_eq!(plain.summary.as_deref(), Some("Renames the first layer."));
+        assert_eq!(*plain.source, *fs::read_to_string(data("spellings/100_plain.py")).unwrap());
+
+        let qualified = catalogue.get("20_qualified").unwrap();
+        assert!(qualified.version.is_placeholder());
+        assert_eq!((qualified.has_migrate, qualified.has_rollback, qualified.has_setup), (true, true, true));
+
+        let borrowed = catalogue.get("30_borrowed").unwrap();
+        assert_eq!((borrowed.has_migrate, borrowed.has_rollback), (true, false));
+
+        let last = catalogue.get("9_final").unwrap();
+        assert_eq!((last.is_final, last.has_migrate, last.summary.as_deref()), (true, false, None));
+        assert!(catalogue.get("8_none").is_none());
+    }
+
+    #[test]
+    fn every_broken_file_is_reported_with_its_line() {
+        let expected = [
+            "calls_for_its_version.py:3: the version of `pkg` is not a literal string",
+            "computes_its_versions.py:4: `versions` is computed: only a literal dict is read",
+            "declared.toml: form not recognised: not a Python file",
+            "edits_its_metadata.py:4: `metadata` is changed after it was assigned",
+            "has_a_bad_version.py:6: bad version 'banana'",
+            "has_a_formatted_version.py:3: the version of `pkg` is not a literal string",
+            "has_an_unknown_field.py:3: `MigrationMetadata` has no field `finale`",
+            "has_metadata_twice.py:4: `metadata` is assigned twice",
+            "has_no_metadata.py:1: form not recognised: it has no `metadata = MigrationMetadata(...)` at top level",
+            "has_no_package.py:3: `versions` names no package",
+            "has_no_versions.py:3: `MigrationMetadata` lacks `versions`",
+            "has_one_version_twice.py:3: `versions` has `pkg` twice",
+            "has_two_packages.py:3: `versions` names several packages (one, two): the catalogue must say which",
+            "hides_its_metadata.py:1: form not recognised: it has no `metadata = MigrationMetadata(...)` at top level",
+            "is_final_by_computing.py:3: `final` is neither `True` nor `False`",
+            "is_no_python.py:2: not valid Python: Expected an expression",
+            "makes_other_metadata.py:1: `metadata` is not a call of `MigrationMetadata`",
+            "spreads_its_fields.py:3: `metadata` is computed: only literals are read",
+            "spreads_its_versions.py:3: a key of `versions` is not a literal string",
+        ];
+        assert_eq!(problems(&data("broken")), expected);
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_with_its_line() {
+        let problems = problems(&data("unknown-setting"));
+        assert!(problems[0].starts_with("catalogue.toml:3: unknown field `polcy`"), "{problems:?}");
+    }
+
+    #[test]
+    fn unfit_files_are_refused() {
+        let large = vec![b'#'; MAX_FILE_BYTES as usize + 1];
+        let folder = folder(&[("1_large.py", &large), ("2_bytes.py", b"\xff\xfe"), ("4_good.py", GOOD)]);
+        fs::create_dir(folder.path().join("3_folder.py")).unwrap();
+        let expected = [
+            "1_large.py: larger than 1 MiB",
+            "2_bytes.py: not UTF-8 text",
+            "3_folder.py: not an ordinary file",
+        ];
+        assert_eq!(problems(folder.path()), expected);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_are_refused_without_waiting() {
+        let folder = folder(&[("target", GOOD)]);
+        std::os::unix::fs::symlink("target", folder.path().join("1_link.py")).unwrap();
+        let pipe = folder.path().join("2_pipe.py");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(
+            problems(folder.path()),
+            ["1_link.py: not an ordinary file", "2_pipe.py: not an ordinary file"]
+        );
+    }
+
+    #[test]
+    fn a_folder_of_too_many_files_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..=MAX_FILES {
+            File::create(folder.path().join(format!("{index}"))).unwrap();
+        }
+        let error = Catalogue::load(folder.path()).unwrap_err();
+        assert!(matches!(error, CatalogueError::TooManyFiles { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_and_an_empty_one_is_a_catalogue() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Catalogue::load(&folder.path().join("none")).unwrap_err();
+        assert!(matches!(error, CatalogueError::Io { .. }), "{error}");
+        let catalogue = Catalogue::load(folder.path()).unwrap();
+        assert_eq!(catalogue.list_key, "migrations");
+        assert_eq!(catalogue.groups().map(|group| group.members.len()).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn what_is_odd_but_harmless_is_told() {
+        let body = [FINAL, b"def migrate(ckpt): pass\n"].concat();
+        let older = b"metadata = MigrationMetadata(versions={'p': '0.9'}, final=True)\n";
+        let bodiless = b"metadata = MigrationMetadata(versions={'p': '1'})\n";
+        let folder = folder(&[("1.py", &body), ("2.py", older), ("3.py", bodiless)]);
+        let warnings: Vec<String> =
+            Catalogue::load(folder.path()).unwrap().warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "1.py: a final never runs, but this one has a migrate function",
+                "2.py: its version 0.9 is below the final before it, 1",
+                "3.py: it has no migrate function and is no final",
+            ]
+        );
+    }
+
+    #[test]
+    fn metadata_takes_no_part_in_the_digest() {
+        let other = b"metadata: MigrationMetadata = MigrationMetadata(versions={'p': '2'})\ndef migrate(ckpt): pass\n";
+        let folder = folder(&[("1.py", GOOD), ("2.py", other)]);
+        let catalogue = Catalogue::load(folder.path()).unwrap();
+        assert_eq!(catalogue.migrations[0].digest, catalogue.migrations[1].digest);
+    }
+
+    #[test]
+    fn the_shipped_catalogue_has_three_groups() {
+        let catalogue = Catalogue::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap();
+        assert_eq!(catalogue.warnings, []);
+        let groups: Vec<_> = catalogue
+            .groups()
+            .map(|group| {
+                let versions: Vec<_> = group.members.iter().map(|m| m.version.as_str()).collect();
+                (group.index, group.since(), group.until(), versions)
+            })
+            .collect();
+        assert_eq!(
+            groups,
+            [
+                (0, None, Some("0.9.0"), vec!["0.8.1", "0.8.3"]),
+                (1, Some("0.9.0"), Some("0.12.0"), vec!["0.9.0", "0.10.5"]),
+                (2, Some("0.12.0"), None, vec!["0.12.0", "0.12.2"]),
+            ]
+        );
+        assert!(catalogue.entries().iter().all(|entry| entry.has_migrate != entry.is_final));
+    }
+}

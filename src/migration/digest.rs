@@ -438,14 +438,17 @@ impl Form<'_, '_> {
         write!(self.out, "{:016x}", float.to_bits()).expect("a string takes all text");
     }
 
-    /// The value of a literal. The parser reads half a surrogate pair, which Rust's text cannot hold, as the
-    /// replacement character; then the literal's own text tells it from others.
+    /// The value of a literal. The parser reads half a surrogate pair (`\ud800`), which Rust's text cannot hold,
+    /// as the replacement character; then the literal's own text tells it from others.
     fn literal(&self, value: &str, literal: impl Ranged) -> String {
         if value.contains(char::REPLACEMENT_CHARACTER) {
-            format!("{value}\0{}", self.module.text(literal))
-        } else {
-            value.to_owned()
+            let written = self.module.text(literal);
+            let lower = written.to_ascii_lowercase();
+            if lower.contains("\\ud") || lower.contains("\\u0000d") {
+                return format!("{value}\0{written}");
+            }
         }
+        value.to_owned()
     }
 
     /// Adds the pieces of one string, neighbouring literals joined.
@@ -473,8 +476,13 @@ impl Form<'_, '_> {
                 JoinedPiece::Field { field, source } => f.node("FormattedValue", |f| {
                     f.expr(&field.expression);
                     f.option(source.as_deref(), Form::text);
-                    f.flag(field.debug_text.is_some());
                     f.out.push_str(match field.conversion {
+                        // `{a = }` shows the value as `{a!r}` does.
+                        ast::ConversionFlag::None
+                            if field.debug_text.is_some() && field.format_spec.is_none() =>
+                        {
+                            "r"
+                        }
                         ast::ConversionFlag::None => "-",
                         ast::ConversionFlag::Str => "s",
                         ast::ConversionFlag::Ascii => "a",
@@ -585,5 +593,108 @@ fn comparison(operator: ast::CmpOp) -> &'static str {
         ast::CmpOp::IsNot => " IsNot",
         ast::CmpOp::In => " In",
         ast::CmpOp::NotIn => " NotIn",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::python::with_module;
+    use super::*;
+
+    fn form(source: &str) -> String {
+        with_module(source, |module| canonical_form(module, |_| false))
+            .unwrap()
+            .unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn the_form_is_as_documented() {
+        let source = "\"doc\"\ndef f(a, /, b: int = -1, *c, d=2.0, **e) -> None:\n    'doc'\n    x[0], y = a.b, f'{a!r:>{b}} {{'\n";
+        let expected = concat!(
+            "ckstore migration 1\n",
+            "[(FunctionDef1:f(arguments[1:a--][1:b(Name3:int)(UnaryOp USub(Int1:1))]",
+            "[1:d-(Float4000000000000000)]1:c-1:e-)",
+            "[(Assign[(Tuple[(Subscript(Name1:x)(Int1:0))(Name1:y)])]",
+            "(Tuple[(Attribute(Name1:a)1:b)",
+            "(JoinedStr[(FormattedValue(Name1:a)-r(JoinedStr[1:>(FormattedValue(Name1:b)---)]))2: {])]))]",
+            "[](None)[])]",
+        );
+        assert_eq!(form(source), expected);
+    }
+
+    #[test]
+    fn a_digest_does_not_change_between_releases() {
+        let id = ObjectId::of(form("def migrate(ckpt):\n    return ckpt\n").as_bytes());
+        assert_eq!(id.to_string(), "eb04a13d7f332341f502a4cacdd7f4c88524a6a64c4446524fd5b6cb72d52b57");
+    }
+
+    #[test]
+    fn only_what_the_source_says_makes_a_difference() {
+        let cases: &[(&str, &str, bool)] = &[
+            ("f(a, b)", "f(\n  a,  # first\n  b,\n)  # both\n\n", true),
+            ("if a:\n  b\n", "if a:\r\n\t b\r\n", true),
+            ("x = '''a\nb'''", "x = '''a\r\nb'''", true),
+            ("x = a + b", "x = (a + (b))", true),
+            ("x = a \\\n + b", "x = a + b", true),
+            ("x = 'a\"b'", "x = \"a\\\"b\"", true),
+            ("x = u'a' r'\\n'", "x = 'a\\\\n'", true),
+            ("x = b'a' b'b'", "x = B'\\x61b'", true),
+            ("x = f'a{b}' 'c' f'd'", "x = f\"a{b}cd\"", true),
+            ("x = f'{b=}'", "x = f'b={b!r}'", true),
+            ("x = 1_000, 0x10, 1e3, 2J", "x = (1000, 16, 1000.0, 2.0j)", true),
+            ("x = 0xFFFFFFFFFFFFFFFFFF", "x = 4_722_366_482_869_645_213_695", true),
+            ("if a: b\nelif c: d\nelse: e", "if a:\n b\nelse:\n if c:\n  d\n else:\n  e", true),
+            ("if a: b\nelif c: d\nelif e: f", "if a:\n b\nelse:\n if c:\n  d\n elif e:\n  f", true),
+            ("def f():\n 'doc'\n return 1", "def f():\n \"\"\"Other.\"\"\"\n return 1", true),
+            ("'doc'\nx = 1", "x = 1", true),
+            ("class A():\n 'doc'\n x = 1", "class A:\n x = 1", true),
+            ("x = \"\\N{BULLET}\"", "x = '•'", true),
+            ("ﬁ = 1", "fi = 1", true),
+            ("match x:\n case [1, *_]: pass", "match x:\n case (1, *_): pass", true),
+            ("x[a:b]", "x[a:b:]", true),
+            ("x = 'a'", "x = b'a'", false),
+            ("x = 'a'", "x = f'a'", false),
+            ("x = 'a', 'b'", "x = 'a' 'b'", false),
+            ("x = '\\ud800'", "x = '\\ud801'", false),
+            ("x = '\\ud800'", "x = '\\ufffd'", false),
+            ("x = 1", "x = 1.0", false),
+            ("x = 1", "x = True", false),
+            ("x = (a)", "x = (a,)", false),
+            ("x = a.b", "x = ab", false),
+            ("x = a - b - c", "x = a - (b - c)", false),
+            ("x = a < b < c", "x = (a < b) < c", false),
+            ("x = 'one'\n'two'", "x = 'one'", false),
+            ("def f():\n 1\n 'no doc'", "def f():\n 1", false),
+            ("def f(): pass", "def f(): return", false),
+            ("def f(): pass", "async def f(): pass", false),
+            ("def f(a, *, b): pass", "def f(a, b): pass", false),
+            ("def f(a, /): pass", "def f(a): pass", false),
+            ("def f(a: int): pass", "def f(a): pass", false),
+            ("if a:\n b\nc", "if a:\n b\n c", false),
+            ("if a: b\nif c: d", "if a: b\nelif c: d", false),
+            ("for a in b: c\nelse: d", "for a in b: c\nd", false),
+            ("x[a:b]", "x[a, b]", false),
+            ("import a.b", "from a import b", false),
+            ("from . import a", "from .. import a", false),
+            ("x = {**a}", "x = {'a': a}", false),
+            ("f(*a)", "f(a)", false),
+            ("f(a=b)", "f(a == b)", false),
+            ("x: int", "(x): int", false),
+            ("x = f'{a!r}'", "x = f'{a!s}'", false),
+            ("x = f'{a:b}'", "x = f'{a}b'", false),
+            ("x = f'{a=}'", "x = f'{a =}'", false),
+            ("match x:\n case A(b=1): pass", "match x:\n case A(c=1): pass", false),
+            ("try: a\nexcept B: c", "try: a\nexcept* B: c", false),
+            ("a\nb", "b\na", false),
+        ];
+        for (a, b, same) in cases {
+            assert_eq!(form(a) == form(b), *same, "{a}\n---\n{b}\n---\n{}\n{}", form(a), form(b));
+        }
+    }
+
+    #[test]
+    fn a_long_chain_of_branches_is_not_nested() {
+        let source = format!("if x: a\n{}else: c\n", "elif y: b\n".repeat(20_000));
+        assert_eq!(form(&source).matches("(If").count(), 20_001);
     }
 }

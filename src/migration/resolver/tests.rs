@@ -250,6 +250,33 @@ fn a_digest_that_fits_two_migrations_renames_none() {
 }
 
 #[test]
+fn a_renamed_final_is_found_only_as_the_first_of_a_list() {
+    let marker = Entry { digest: Some(digest("no body")), ..entry("200_final", "1", true) };
+    let catalogue = [entry("a", "0.9", false), marker, entry("b", "1", false)];
+    let renamed = Applied { digest: Some(digest("no body")), script: true, ..applied("100_final") };
+    let plan =
+        resolve(Some(std::slice::from_ref(&renamed)), &catalogue, &Target::Latest, &Options::default())
+            .unwrap();
+    assert_eq!(plan.warnings, [Warning::Renamed { from: "100_final".into(), to: "200_final".into() }]);
+    let target = Target::Version("0.9".into());
+    let plan = resolve(Some(&[applied("a"), renamed]), &catalogue, &target, &Options::default()).unwrap();
+    assert_eq!(plan.operations[0].migration, "100_final");
+}
+
+#[test]
+fn a_fix_of_an_old_version_behind_a_final_belongs_to_the_group_before() {
+    let mut catalogue = worked_example();
+    catalogue.push(entry("hotfix", "0.8.5", false));
+    let target = Target::Version("0.8.5".into());
+    let plan =
+        resolve(Some(&[applied("m1"), applied("m2")]), &catalogue, &target, &Options::default()).unwrap();
+    assert_eq!(plan.operations[0].migration, "hotfix");
+    let alone = [Applied { snapshot: true, ..applied("hotfix") }];
+    let plan = resolve(Some(&alone), &catalogue, &target, &Options::default()).unwrap();
+    assert_eq!(plan.target.group, 0);
+}
+
+#[test]
 fn groups_are_counted_in_the_whole_catalogue() {
     // The second final has the smaller version, so that a target can choose it without the first.
     let catalogue = [entry("F1", "0.9", true), entry("F2", "0.8", true), entry("m", "0.8", false)];
@@ -382,7 +409,7 @@ fn list_for(catalogue: &[Entry], stretch: Option<(usize, usize)>, mixed: Vec<App
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]
 
     #[test]
     fn the_rules_hold_for_random_lists(

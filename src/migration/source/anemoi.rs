@@ -1,6 +1,8 @@
 //! The form of anemoi-models: a Python file with its metadata in an assignment.
 //!
-//!     metadata = MigrationMetadata(versions={"migration": "1.0.0", "anemoi-models": "0.9.4"}, final=False)
+//! ```python
+//! metadata = MigrationMetadata(versions={"migration": "1.0.0", "anemoi-models": "0.9.4"}, final=False)
+//! ```
 //!
 //! Source of the form: `anemoi.models.migrations.migrator` of anemoi-models 0.19.
 

@@ -113,7 +113,7 @@ impl Migration {
     pub fn read(file: &str, source: Arc<str>, version_key: Option<&str>) -> Result<Migration, Problem> {
         let problem = |line, message| Problem { file: file.to_owned(), line, message };
         let Some(name) = file.strip_suffix(".py").filter(|name| is_name(name)) else {
-            return Err(problem(None, "form not recognised: its name is not that of a Python file".into()));
+            return Err(problem(None, "form not recognised: not a Python file".into()));
         };
         let outline = read_python(&source, version_key)
             .map_err(|error| problem(None, format!("cannot start a thread to parse it: {error}")))?

@@ -10,13 +10,13 @@ use ruff_python_parser::{Mode, lexer, parse_module};
 use ruff_text_size::{Ranged, TextSize};
 
 /// Deepest nesting that is parsed. The parser, the syntax tree and everything that walks it recurse.
-const MAX_DEPTH: usize = 600;
+const MAX_DEPTH: usize = 1000;
 
 /// Deepest indentation, the same as CPython's (`MAXINDENT` in its tokenizer).
 const MAX_INDENT: usize = 100;
 
-/// Stack of the thread that parses, in bytes: eight times what [`MAX_DEPTH`] was seen to need.
-const STACK_BYTES: usize = 16 << 20;
+/// Stack of the thread that parses, in bytes: ten times what [`MAX_DEPTH`] was seen to need.
+const STACK_BYTES: usize = 32 << 20;
 
 /// Why source text cannot be read as Python.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +71,7 @@ pub(crate) fn with_module<T: Send>(
             limit_nesting(&text)?;
             let parsed = parse_module(&text).map_err(|error| SyntaxError {
                 line: line_at(&text, error.location.start()),
-                message: error.error.to_string(),
+                message: format!("not valid Python: {}", error.error),
             })?;
             Ok(read(&Module { text, syntax: parsed.into_syntax() }))
         };

@@ -1,0 +1,4 @@
+from anemoi.models.migrations import MigrationMetadata
+
+metadata = MigrationMetadata(versions={"pkg": "1"})
+metadata.versions["pkg"] = "2"

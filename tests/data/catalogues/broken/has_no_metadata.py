@@ -1,0 +1,2 @@
+def handle(ckpt):
+    return ckpt

@@ -1,0 +1,3 @@
+from anemoi.models.migrations import MigrationMetadata
+
+metadata = MigrationMetadata(final=True)

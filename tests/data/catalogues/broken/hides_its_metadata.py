@@ -1,0 +1,2 @@
+if True:
+    metadata = MigrationMetadata(versions={"pkg": "1"})

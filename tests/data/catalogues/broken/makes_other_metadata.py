@@ -1,0 +1,1 @@
+metadata = dict(versions={"pkg": "1"})
