@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use num_bigint::BigInt;
 
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::value::{Graph, Kind, Node, NodeId, Tail};
 
 use super::op::*;
 use super::{PickleError, text};
@@ -203,16 +203,7 @@ impl Writer<'_> {
                 }
                 memoise = false;
             }
-            Kind::Str(value) => {
-                // CPython has the empty text and each of one Latin-1 character once.
-                let mut chars = value.chars();
-                let is_unique = matches!((chars.next(), chars.next()), (None | Some('\0'..='\u{ff}'), None));
-                if is_unique && graph.node(id).tail.is_empty() {
-                    self.text(value);
-                    return Ok(());
-                }
-                self.unicode(value.as_bytes());
-            }
+            Kind::Str(value) => self.unicode(value.as_bytes()),
             Kind::SurrogateStr(value) => self.unicode(value),
             Kind::Str8(value) => match u8::try_from(value.len()) {
                 _ if !bin => self.line(STRING, &text::quote(value)),
@@ -388,10 +379,23 @@ impl Writer<'_> {
                 self.todo.extend(items.iter().rev().map(|item| Step::Write(*item)));
                 return;
             }
-            Tail::Build(state) | Tail::Effect(state) => {
+            Tail::Build(state) => {
                 self.todo.push(Step::Tail { node: id, at: at + 1 });
-                let opcode = if matches!(first, Tail::Build(_)) { BUILD } else { POP };
-                self.todo.extend([Step::Op(opcode), Step::Write(*state)]);
+                self.todo.extend([Step::Op(BUILD), Step::Write(*state)]);
+                return;
+            }
+            Tail::Effect(call) => {
+                self.todo.push(Step::Tail { node: id, at: at + 1 });
+                self.todo.push(Step::Op(POP));
+                match self.graph.node(*call) {
+                    // A call that is only made for its effect has no memo entry: that is how it is known.
+                    Node { kind: Kind::Reduce { callee, args }, tail }
+                        if tail.is_empty() && self.memo[call.index()].is_none() =>
+                    {
+                        self.todo.extend([Step::Op(REDUCE), Step::Write(*args), Step::Write(*callee)]);
+                    }
+                    _ => self.todo.push(Step::Write(*call)),
+                }
                 return;
             }
         };
@@ -401,7 +405,8 @@ impl Writer<'_> {
         // A list or dict of one item has it alone; longer ones are written in batches to the end, and a
         // dict whose last batch is full is followed by an empty one. Subclasses, iterated over, have a
         // last item alone wherever it falls.
-        let is_alone = run == 1 && (!is_exact || node.tail.len() == 1);
+        let is_only = rest.len() == 1 && !at.checked_sub(1).is_some_and(|before| same(&&node.tail[before]));
+        let is_alone = run == 1 && (!is_exact || is_only);
         if is_alone || self.protocol == 0 {
             for step in rest[..run].iter().rev() {
                 self.todo.push(Step::Op(opcode));
