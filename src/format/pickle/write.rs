@@ -489,9 +489,14 @@ impl Writer<'_> {
         }
     }
 
+    /// A built-in class; protocols below 3 have the module's name of Python 2.
+    fn builtin(&self, name: &str) -> Piece {
+        global(if self.protocol < 3 { "__builtin__" } else { "builtins" }, name)
+    }
+
     fn old_bytes(&mut self, id: NodeId, value: &[u8]) {
         let pieces = if value.is_empty() {
-            vec![global("__builtin__", "bytes"), Piece::Tuple(0), Piece::Reduce]
+            vec![self.builtin("bytes"), Piece::Tuple(0), Piece::Reduce]
         } else {
             vec![
                 global("_codecs", "encode"),
@@ -506,10 +511,10 @@ impl Writer<'_> {
 
     fn old_byte_array(&mut self, id: NodeId, value: &[u8]) {
         let pieces = if value.is_empty() {
-            vec![global("__builtin__", "bytearray"), Piece::Tuple(0), Piece::Reduce]
+            vec![self.builtin("bytearray"), Piece::Tuple(0), Piece::Reduce]
         } else {
             vec![
-                global("__builtin__", "bytearray"),
+                self.builtin("bytearray"),
                 Piece::Text(value.iter().map(|&byte| char::from(byte)).collect()),
                 Piece::Text("latin-1".to_owned()),
                 Piece::Tuple(2),
@@ -534,7 +539,7 @@ impl Writer<'_> {
         if !self.open_sets.insert(id) {
             return Err(PickleError::Unwritable("a set that holds itself, in a protocol below 4"));
         }
-        self.global("__builtin__", name)?;
+        self.piece(self.builtin(name))?;
         let node = self.graph.node(id);
         let items: Vec<NodeId> = match &node.kind {
             Kind::FrozenSet(items) => items.clone(),
