@@ -28,24 +28,25 @@ impl Style {
         let (mut has_open, mut has_comma, mut has_colon) = (false, false, false);
         let mut offset = 0;
         while offset < trimmed.len() && !(has_open && has_comma && has_colon) {
-            let byte = trimmed[offset];
-            let after = &trimmed[(offset + 1).min(trimmed.len())..];
-            let space = spaces(&after[..after.len() - after.trim_ascii_start().len()]);
-            let next = after.get(space.len());
-            match byte {
+            let after = &trimmed[offset + 1..];
+            // Looked for at a bracket, comma or colon alone: elsewhere it would take quadratic time.
+            let space = || spaces(&after[..after.len() - after.trim_ascii_start().len()]);
+            match trimmed[offset] {
                 b'"' => offset += string_bytes(after),
-                b'{' | b'[' if !has_open && !matches!(next, Some(b'}' | b']')) => {
-                    has_open = true;
-                    style.indent = space.rsplit_once('\n').map(|(_, indent)| indent.to_owned());
+                b'{' | b'[' if !has_open => {
+                    has_open = !matches!(after.trim_ascii_start().first(), Some(b'}' | b']'));
+                    if has_open {
+                        style.indent = space().rsplit_once('\n').map(|(_, indent)| indent.to_owned());
+                    }
                 }
                 b',' if !has_comma => {
                     has_comma = true;
-                    style.comma = format!(",{}", if space.contains('\n') { "" } else { &space });
+                    style.comma = format!(",{}", space());
                 }
                 b':' if !has_colon => {
                     has_colon = true;
                     let before = trimmed[..offset].trim_ascii_end().len();
-                    style.colon = format!("{}:{space}", spaces(&trimmed[before..offset]));
+                    style.colon = format!("{}:{}", spaces(&trimmed[before..offset]), space());
                 }
                 _ => {}
             }

@@ -8,13 +8,19 @@ use std::collections::{HashMap, HashSet};
 
 use num_bigint::BigInt;
 
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::value::{Graph, Kind, Node, NodeId, Tail};
 
 use super::op::*;
 use super::{PickleError, text};
 
 /// Items in one APPENDS, SETITEMS or ADDITEMS.
 const BATCH: usize = 1000;
+
+/// From protocol 4 on, a frame that is this long ends before the next value, and longer texts and bytes
+/// lie between frames.
+const FRAME_BYTES: usize = 64 << 10;
+/// Bytes of a frame's head: opcode and length.
+const FRAME_HEAD_BYTES: usize = 9;
 
 /// Most bytes that a written pickle may have: graphs with cyclic tuples can ask for any length.
 const MOST_BYTES: usize = 4 << 30;
@@ -83,10 +89,12 @@ pub fn write_with<E: From<PickleError>>(
         opened: 0,
         open_sets: HashSet::new(),
         todo: Vec::new(),
+        frame: None,
     };
     if protocol >= 2 {
         writer.out.extend([PROTO, protocol]);
     }
+    writer.open_frame();
     writer.todo.push(Step::Write(graph.root));
     while let Some(step) = writer.todo.pop() {
         match step {
@@ -106,6 +114,7 @@ pub fn write_with<E: From<PickleError>>(
         }
     }
     writer.out.push(STOP);
+    writer.close_frame();
     Ok(writer.out)
 }
 
@@ -141,6 +150,8 @@ struct Writer<'a> {
     /// Sets that are being written as calls.
     open_sets: HashSet<NodeId>,
     todo: Vec<Step>,
+    /// Where the current frame begins.
+    frame: Option<usize>,
 }
 
 impl Writer<'_> {
@@ -149,6 +160,7 @@ impl Writer<'_> {
         id: NodeId,
         pieces: &dyn Fn(NodeId) -> Result<Vec<Piece>, E>,
     ) -> Result<(), E> {
+        self.boundary();
         if let Some(index) = self.memo[id.index()] {
             self.get(index);
             return Ok(());
@@ -203,42 +215,26 @@ impl Writer<'_> {
                 }
                 memoise = false;
             }
-            Kind::Str(value) => {
-                // CPython has the empty text and each of one Latin-1 character once.
-                let mut chars = value.chars();
-                let is_unique = matches!((chars.next(), chars.next()), (None | Some('\0'..='\u{ff}'), None));
-                if is_unique && graph.node(id).tail.is_empty() {
-                    self.text(value);
-                    return Ok(());
-                }
-                self.unicode(value.as_bytes());
-            }
+            Kind::Str(value) => self.unicode(value.as_bytes()),
             Kind::SurrogateStr(value) => self.unicode(value),
-            Kind::Str8(value) => match u8::try_from(value.len()) {
-                _ if !bin => self.line(STRING, &text::quote(value)),
-                Ok(length) => self.bytes(&[SHORT_BINSTRING, length], value),
-                Err(_) => {
-                    let length = i32::try_from(value.len())
-                        .map_err(|_| PickleError::Unwritable("a Python 2 string over 2 GiB"))?;
-                    self.out.push(BINSTRING);
-                    self.bytes(&length.to_le_bytes(), value);
+            Kind::Str8(value) if !bin => self.line(STRING, &text::quote(value)),
+            Kind::Str8(value) => {
+                if i32::try_from(value.len()).is_err() {
+                    return Err(PickleError::Unwritable("a Python 2 string over 2 GiB"));
                 }
-            },
+                self.counted(Some(SHORT_BINSTRING), BINSTRING, BINSTRING, value);
+            }
             Kind::Bytes(value) if self.protocol < 3 => {
                 self.old_bytes(id, value);
                 return Ok(());
             }
-            Kind::Bytes(value) => match u8::try_from(value.len()) {
-                Ok(length) => self.bytes(&[SHORT_BINBYTES, length], value),
-                Err(_) => self.counted(BINBYTES, BINBYTES8, value),
-            },
+            Kind::Bytes(value) => self.counted(Some(SHORT_BINBYTES), BINBYTES, BINBYTES8, value),
             Kind::ByteArray(value) if self.protocol < 5 => {
                 self.old_byte_array(id, value);
                 return Ok(());
             }
             Kind::ByteArray(value) => {
-                self.out.push(BYTEARRAY8);
-                self.bytes(&(value.len() as u64).to_le_bytes(), value);
+                self.payload(BYTEARRAY8, &(value.len() as u64).to_le_bytes(), value);
             }
             Kind::Buffer(index) => {
                 if self.protocol < 5 || *index != self.buffers {
@@ -388,10 +384,15 @@ impl Writer<'_> {
                 self.todo.extend(items.iter().rev().map(|item| Step::Write(*item)));
                 return;
             }
-            Tail::Build(state) | Tail::Effect(state) => {
+            Tail::Build(state) => {
                 self.todo.push(Step::Tail { node: id, at: at + 1 });
-                let opcode = if matches!(first, Tail::Build(_)) { BUILD } else { POP };
-                self.todo.extend([Step::Op(opcode), Step::Write(*state)]);
+                self.todo.extend([Step::Op(BUILD), Step::Write(*state)]);
+                return;
+            }
+            Tail::Effect(call) => {
+                self.todo.push(Step::Tail { node: id, at: at + 1 });
+                self.todo.push(Step::Op(POP));
+                self.effect(*call);
                 return;
             }
         };
@@ -401,7 +402,8 @@ impl Writer<'_> {
         // A list or dict of one item has it alone; longer ones are written in batches to the end, and a
         // dict whose last batch is full is followed by an empty one. Subclasses, iterated over, have a
         // last item alone wherever it falls.
-        let is_alone = run == 1 && (!is_exact || node.tail.len() == 1);
+        let is_only = rest.len() == 1 && !at.checked_sub(1).is_some_and(|before| same(&&node.tail[before]));
+        let is_alone = run == 1 && (!is_exact || is_only);
         if is_alone || self.protocol == 0 {
             for step in rest[..run].iter().rev() {
                 self.todo.push(Step::Op(opcode));
@@ -418,6 +420,31 @@ impl Writer<'_> {
         for step in rest[..run].iter().rev() {
             self.push_items(step);
         }
+    }
+
+    /// A call that is made for its effect alone. It has no memo entry, as that is how it is known; nor
+    /// has the pair of arguments that CPython makes for it.
+    fn effect(&mut self, id: NodeId) {
+        let graph = self.graph;
+        let Node { kind: Kind::Reduce { callee, args }, tail } = graph.node(id) else {
+            self.todo.push(Step::Write(id));
+            return;
+        };
+        if !tail.is_empty() || self.memo[id.index()].is_some() {
+            self.todo.push(Step::Write(id));
+            return;
+        }
+        self.todo.push(Step::Op(REDUCE));
+        match graph.node(*args) {
+            Node { kind: Kind::Tuple(pair), tail }
+                if pair.len() == 2 && tail.is_empty() && self.protocol >= 2 =>
+            {
+                self.todo.push(Step::Op(TUPLE2));
+                self.todo.extend(pair.iter().rev().map(|item| Step::Write(*item)));
+            }
+            _ => self.todo.push(Step::Write(*args)),
+        }
+        self.todo.push(Step::Write(*callee));
     }
 
     fn push_items(&mut self, step: &Tail) {
@@ -462,9 +489,14 @@ impl Writer<'_> {
         }
     }
 
+    /// A built-in class; protocols below 3 have the module's name of Python 2.
+    fn builtin(&self, name: &str) -> Piece {
+        global(if self.protocol < 3 { "__builtin__" } else { "builtins" }, name)
+    }
+
     fn old_bytes(&mut self, id: NodeId, value: &[u8]) {
         let pieces = if value.is_empty() {
-            vec![global("__builtin__", "bytes"), Piece::Tuple(0), Piece::Reduce]
+            vec![self.builtin("bytes"), Piece::Tuple(0), Piece::Reduce]
         } else {
             vec![
                 global("_codecs", "encode"),
@@ -479,10 +511,10 @@ impl Writer<'_> {
 
     fn old_byte_array(&mut self, id: NodeId, value: &[u8]) {
         let pieces = if value.is_empty() {
-            vec![global("__builtin__", "bytearray"), Piece::Tuple(0), Piece::Reduce]
+            vec![self.builtin("bytearray"), Piece::Tuple(0), Piece::Reduce]
         } else {
             vec![
-                global("__builtin__", "bytearray"),
+                self.builtin("bytearray"),
                 Piece::Text(value.iter().map(|&byte| char::from(byte)).collect()),
                 Piece::Text("latin-1".to_owned()),
                 Piece::Tuple(2),
@@ -507,7 +539,7 @@ impl Writer<'_> {
         if !self.open_sets.insert(id) {
             return Err(PickleError::Unwritable("a set that holds itself, in a protocol below 4"));
         }
-        self.global("__builtin__", name)?;
+        self.piece(self.builtin(name))?;
         let node = self.graph.node(id);
         let items: Vec<NodeId> = match &node.kind {
             Kind::FrozenSet(items) => items.clone(),
@@ -560,13 +592,7 @@ impl Writer<'_> {
             _ if self.protocol < 2 => self.line(LONG, format!("{value}L").as_bytes()),
             _ => {
                 let bytes = value.to_signed_bytes_le();
-                match u8::try_from(bytes.len()) {
-                    Ok(length) => self.bytes(&[LONG1, length], &bytes),
-                    Err(_) => {
-                        self.out.push(LONG4);
-                        self.bytes(&(bytes.len() as u32).to_le_bytes(), &bytes);
-                    }
-                }
+                self.counted(Some(LONG1), LONG4, LONG4, &bytes);
             }
         }
     }
@@ -583,10 +609,10 @@ impl Writer<'_> {
     }
 
     fn unicode(&mut self, value: &[u8]) {
-        match u8::try_from(value.len()) {
-            _ if self.protocol == 0 => self.line(UNICODE, &text::raw_unicode_escape(value)),
-            Ok(length) if self.protocol >= 4 => self.bytes(&[SHORT_BINUNICODE, length], value),
-            _ => self.counted(BINUNICODE, BINUNICODE8, value),
+        match self.protocol {
+            0 => self.line(UNICODE, &text::raw_unicode_escape(value)),
+            1..=3 => self.counted(None, BINUNICODE, BINUNICODE8, value),
+            _ => self.counted(Some(SHORT_BINUNICODE), BINUNICODE, BINUNICODE8, value),
         }
     }
 
@@ -598,8 +624,10 @@ impl Writer<'_> {
             return Ok(());
         }
         if self.protocol >= 4 {
-            self.text(module);
-            self.text(name);
+            for text in [module, name] {
+                self.boundary();
+                self.text(text);
+            }
             self.out.push(STACK_GLOBAL);
         } else {
             if module.contains('\n') || name.contains('\n') {
@@ -620,22 +648,55 @@ impl Writer<'_> {
         self.out.push(b'\n');
     }
 
-    fn counted(&mut self, opcode: u8, opcode8: u8, bytes: &[u8]) {
-        match u32::try_from(bytes.len()) {
-            Ok(length) => {
-                self.out.push(opcode);
-                self.bytes(&length.to_le_bytes(), bytes);
-            }
-            Err(_) => {
-                self.out.push(opcode8);
-                self.bytes(&(bytes.len() as u64).to_le_bytes(), bytes);
-            }
+    /// Bytes after an opcode with room for their length: one byte where that is enough and there is such
+    /// an opcode, else four, else eight.
+    fn counted(&mut self, short: Option<u8>, opcode: u8, opcode8: u8, bytes: &[u8]) {
+        let length = bytes.len() as u64;
+        match (short, u8::try_from(length), u32::try_from(length)) {
+            (Some(short), Ok(length), _) => self.payload(short, &[length], bytes),
+            (_, _, Ok(length)) => self.payload(opcode, &length.to_le_bytes(), bytes),
+            _ => self.payload(opcode8, &length.to_le_bytes(), bytes),
         }
     }
 
-    fn bytes(&mut self, head: &[u8], bytes: &[u8]) {
-        self.out.extend(head);
+    fn payload(&mut self, opcode: u8, length: &[u8], bytes: &[u8]) {
+        let is_framed = bytes.len() < FRAME_BYTES;
+        if !is_framed {
+            self.close_frame();
+        }
+        self.out.push(opcode);
+        self.out.extend(length);
         self.out.extend(bytes);
+        if !is_framed {
+            self.open_frame();
+        }
+    }
+
+    /// Ends the frame if it is long enough, as may be done before each value.
+    fn boundary(&mut self) {
+        if self.frame.is_some_and(|start| self.out.len() - start - FRAME_HEAD_BYTES >= FRAME_BYTES) {
+            self.close_frame();
+            self.open_frame();
+        }
+    }
+
+    fn open_frame(&mut self) {
+        if self.protocol >= 4 {
+            self.frame = Some(self.out.len());
+            self.out.extend([0; FRAME_HEAD_BYTES]);
+        }
+    }
+
+    fn close_frame(&mut self) {
+        let Some(start) = self.frame.take() else { return };
+        let bytes = self.out.len() - start - FRAME_HEAD_BYTES;
+        if bytes < 4 {
+            // Too short to be worth a head.
+            self.out.drain(start..start + FRAME_HEAD_BYTES);
+        } else {
+            self.out[start] = FRAME;
+            self.out[start + 1..start + FRAME_HEAD_BYTES].copy_from_slice(&(bytes as u64).to_le_bytes());
+        }
     }
 
     fn open(&mut self) -> Result<(), PickleError> {

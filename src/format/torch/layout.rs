@@ -15,8 +15,8 @@ const SERIALIZATION_ID: &str = ".data/serialization_id";
 
 /// Makes the parts of the outline: skeleton, some extras, storages, the other extras.
 ///
-/// The second half of `.data/serialization_id` is a hash over the CRC-32 of all entries and computed
-/// anew; the first half, over their names in the order of a C++ hash table, stays as it was. Torch
+/// The second half of `.data/serialization_id` is a hash over the CRC-32 of all entries that are not
+/// empty and computed anew; the first half, over their names in the order of a C++ hash table, stays as it was. Torch
 /// accepts any text there.
 pub(super) fn lay_out(outline: &mut Outline, extras_before: usize, storage_crcs: &[u32]) {
     let alignment = outline.attributes.get(ALIGNMENT).and_then(|text| text.parse().ok()).unwrap_or(64);
@@ -68,7 +68,9 @@ impl Archive {
     }
 
     fn add(&mut self, name: &str, bytes: u64, crc32: u32, part: Part) {
-        self.combined_crc = combine(self.combined_crc, u64::from(crc32));
+        if bytes > 0 {
+            self.combined_crc = combine(self.combined_crc, u64::from(crc32));
+        }
         let name = format!("{}/{name}", self.prefix);
         let offset = self.offset;
         let (is_large, is_far) = (bytes >= SATURATED, offset >= SATURATED);

@@ -204,6 +204,7 @@ fn compact(graph: &mut Graph) {
         index += 1;
         reached[index - 1]
     });
+    graph.nodes.shrink_to_fit();
     graph.root = places[graph.root.index()];
     for node in &mut graph.nodes {
         let each = |id: &mut NodeId| *id = places[id.index()];
