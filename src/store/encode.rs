@@ -27,8 +27,8 @@ pub(super) struct Encoder {
     matches: Compressor<'static>,
     symbols: Compressor<'static>,
     sample: Vec<u8>,
-    planes: Vec<u8>,
-    out: Vec<u8>,
+    plane: Vec<u8>,
+    out: Frame,
 }
 
 /// How a run of bytes is stored.
@@ -57,7 +57,14 @@ impl Encoder {
             zstd.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).map(|()| zstd)
         });
         let symbols = symbols.expect("zstd has this parameter");
-        Encoder { compression, matches, symbols, sample: Vec::new(), planes: Vec::new(), out: Vec::new() }
+        Encoder {
+            compression,
+            matches,
+            symbols,
+            sample: Vec::new(),
+            plane: Vec::new(),
+            out: Frame::default(),
+        }
     }
 
     /// Replaces the payload by its stored form and tells how that is made.
@@ -70,14 +77,15 @@ impl Encoder {
             Plan::Whole(Form::Raw) => return Codec::Raw,
             Plan::Whole(form) => (Codec::Zstd, self.encode_whole(form, frame.payload())),
             Plan::Planes(forms) => {
-                (Codec::Planes, self.encode_planes(&forms, usize::from(hint.item_bytes), frame.payload()))
+                let item_bytes = usize::from(hint.item_bytes);
+                (Codec::Planes, Some(self.encode_planes(&forms, item_bytes, frame.payload())))
             }
         };
         let Some(stored) = stored.filter(|stored| *stored <= worthwhile_bytes(raw_bytes)) else {
             return Codec::Raw;
         };
-        frame.set_len(stored);
-        frame.payload_mut().copy_from_slice(&self.out[..stored]);
+        self.out.set_len(stored);
+        std::mem::swap(frame, &mut self.out);
         codec
     }
 
@@ -99,18 +107,17 @@ impl Encoder {
         let mut plan = Plan::Whole(form);
         let item_bytes = usize::from(hint.item_bytes);
         if let 2 | 4 | 8 = item_bytes {
-            let items = sample.len() / item_bytes;
-            let mut planes = std::mem::take(&mut self.planes);
-            planes.resize(planes.len().max(items * item_bytes), 0);
-            planes::split(item_bytes, &sample[..items * item_bytes], &mut planes[..items * item_bytes]);
+            let mut plane = std::mem::take(&mut self.plane);
+            plane.resize(sample.len() / item_bytes, 0);
             let mut forms = [Form::Raw; 8];
             let mut total = table_bytes(item_bytes);
-            for (plane, form) in planes.chunks_exact(items).zip(&mut forms).take(item_bytes) {
-                let (bytes, best) = self.best_form(plane);
+            for (significance, form) in forms[..item_bytes].iter_mut().enumerate() {
+                planes::split(item_bytes, significance, &sample, &mut plane);
+                let (bytes, best) = self.best_form(&plane);
                 *form = best;
                 total += bytes;
             }
-            self.planes = planes;
+            self.plane = plane;
             if total < best {
                 best = total;
                 plan = Plan::Planes(forms);
@@ -123,11 +130,11 @@ impl Encoder {
 
     /// The smallest form of some bytes, and its length.
     fn best_form(&mut self, bytes: &[u8]) -> (usize, Form) {
-        let mut best = (bytes.len(), Form::Raw);
         let limit = worthwhile_bytes(bytes.len());
-        self.out.resize(self.out.len().max(limit), 0);
+        self.out.set_len(limit);
+        let mut best = (bytes.len(), Form::Raw);
         for form in [Form::Symbols, Form::Matches] {
-            let length = self.compressor(form).compress(bytes, limit);
+            let length = self.compress(form, bytes, 0, limit);
             if let Some(length) = length.filter(|length| *length < best.0) {
                 best = (length, form);
             }
@@ -136,60 +143,45 @@ impl Encoder {
     }
 
     fn encode_whole(&mut self, form: Form, bytes: &[u8]) -> Option<usize> {
-        self.out.resize(self.out.len().max(bytes.len()), 0);
-        self.compressor(form).compress(bytes, worthwhile_bytes(bytes.len()))
+        let limit = worthwhile_bytes(bytes.len());
+        self.out.set_len(limit);
+        self.compress(form, bytes, 0, limit)
     }
 
-    fn encode_planes(&mut self, forms: &[Form; 8], item_bytes: usize, bytes: &[u8]) -> Option<usize> {
+    fn encode_planes(&mut self, forms: &[Form; 8], item_bytes: usize, bytes: &[u8]) -> usize {
         let items = bytes.len() / item_bytes;
         let (whole, tail) = bytes.split_at(items * item_bytes);
-        self.planes.resize(self.planes.len().max(whole.len()), 0);
-        planes::split(item_bytes, whole, &mut self.planes[..whole.len()]);
-        let planes = std::mem::take(&mut self.planes);
-
+        let mut plane = std::mem::take(&mut self.plane);
+        plane.resize(items, 0);
         let mut at = table_bytes(item_bytes);
-        self.out.resize(self.out.len().max(bytes.len() + at), 0);
-        self.out[0] = item_bytes as u8;
-        for (number, plane) in planes[..whole.len()].chunks_exact(items).enumerate() {
-            let compressed = match forms[number] {
-                Form::Raw => None,
-                form => self.compressor(form).compress_at(plane, at, worthwhile_bytes(items)),
-            };
+        self.out.set_len(at + bytes.len());
+        self.out.payload_mut()[0] = item_bytes as u8;
+        for (significance, &form) in forms[..item_bytes].iter().enumerate() {
+            let mut compressed = None;
+            if form != Form::Raw {
+                planes::split(item_bytes, significance, whole, &mut plane);
+                compressed = self.compress(form, &plane, at, worthwhile_bytes(items));
+            }
+            let out = self.out.payload_mut();
             let length = compressed.unwrap_or_else(|| {
-                self.out[at..at + items].copy_from_slice(plane);
+                planes::split(item_bytes, significance, whole, &mut out[at..at + items]);
                 items
             });
-            let entry = &mut self.out[1 + 5 * number..][..5];
+            let entry = &mut out[1 + 5 * significance..][..5];
             entry[0] = u8::from(compressed.is_some());
             entry[1..].copy_from_slice(&(length as u32).to_le_bytes());
             at += length;
         }
-        self.planes = planes;
-        self.out[at..at + tail.len()].copy_from_slice(tail);
-        Some(at + tail.len())
+        self.plane = plane;
+        self.out.payload_mut()[at..at + tail.len()].copy_from_slice(tail);
+        at + tail.len()
     }
 
-    fn compressor(&mut self, form: Form) -> Compress<'_> {
+    /// Writes the compressed form to `out` from `at` on, if it has at most `limit` bytes.
+    fn compress(&mut self, form: Form, bytes: &[u8], at: usize, limit: usize) -> Option<usize> {
         let zstd = if form == Form::Symbols { &mut self.symbols } else { &mut self.matches };
-        Compress { zstd, out: &mut self.out }
-    }
-}
-
-/// A compressor and where it writes.
-struct Compress<'a> {
-    zstd: &'a mut Compressor<'static>,
-    out: &'a mut [u8],
-}
-
-impl Compress<'_> {
-    fn compress(self, bytes: &[u8], limit: usize) -> Option<usize> {
-        self.compress_at(bytes, 0, limit)
-    }
-
-    /// Writes the compressed form, if it has at most `limit` bytes.
-    fn compress_at(self, bytes: &[u8], at: usize, limit: usize) -> Option<usize> {
         // zstd fails where the room is too short: what does not shrink enough.
-        self.zstd.compress_to_buffer(bytes, &mut self.out[at..at + limit]).ok()
+        zstd.compress_to_buffer(bytes, &mut self.out.payload_mut()[at..at + limit]).ok()
     }
 }
 

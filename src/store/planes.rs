@@ -4,22 +4,16 @@
 //! mantissa, so that the most significant byte is all exponent, which is where weights repeat; integers
 //! lose nothing by it.
 
-/// Writes the planes of `bytes` to `planes`, the least significant first.
+/// Takes the plane of this significance (0 is the least) out of `bytes`.
 ///
-/// `bytes` is a whole number of items of 2, 4 or 8 bytes, little-endian, and `planes` is as long.
-pub(super) fn split(item_bytes: usize, bytes: &[u8], planes: &mut [u8]) {
+/// `bytes` is items of 2, 4 or 8 bytes, little-endian; `plane` has one byte for each.
+pub(super) fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane: &mut [u8]) {
     macro_rules! split {
         ($number:ty) => {
-            for (significance, plane) in planes.chunks_exact_mut(bytes.len() / item_bytes).enumerate() {
-                let (items, _) = bytes.as_chunks();
-                for (item, byte) in items.iter().zip(plane) {
-                    *byte = (<$number>::from_le_bytes(*item).rotate_left(1) >> (8 * significance)) as u8;
-                }
+            for (item, byte) in bytes.as_chunks().0.iter().zip(plane) {
+                *byte = (<$number>::from_le_bytes(*item).rotate_left(1) >> (8 * significance)) as u8;
             }
         };
-    }
-    if bytes.is_empty() {
-        return;
     }
     match item_bytes {
         2 => split!(u16),
@@ -29,7 +23,7 @@ pub(super) fn split(item_bytes: usize, bytes: &[u8], planes: &mut [u8]) {
     }
 }
 
-/// The reverse of [`split`]: all planes have one byte for each item of `bytes`.
+/// Puts numbers together from all their planes, least significant first, which have one byte for each item of `bytes`.
 pub(super) fn join(planes: &[&[u8]], bytes: &mut [u8]) {
     macro_rules! join {
         ($number:ty, $($plane:ident $place:literal),*) => {{
@@ -59,22 +53,23 @@ mod tests {
     fn planes_join_to_what_was_split() {
         let bytes: Vec<u8> = (0..8 * 1001_usize).map(|i| (i * i / 7) as u8).collect();
         for item_bytes in [2, 4, 8] {
-            let mut planes = vec![0; bytes.len()];
-            split(item_bytes, &bytes, &mut planes);
-            let slices: Vec<&[u8]> = planes.chunks(bytes.len() / item_bytes).collect();
+            let mut planes = vec![vec![0; bytes.len() / item_bytes]; item_bytes];
+            for (significance, plane) in planes.iter_mut().enumerate() {
+                split(item_bytes, significance, &bytes, plane);
+            }
+            let slices: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
             let mut joined = vec![0; bytes.len()];
             join(&slices, &mut joined);
             assert!(joined == bytes, "items of {item_bytes} bytes");
         }
-        split(4, &[], &mut []);
     }
 
     #[test]
     fn the_last_plane_of_a_float_is_its_exponent() {
         let numbers = [1.0_f32, -1.5, 1.75];
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let mut planes = vec![0; bytes.len()];
-        split(4, &bytes, &mut planes);
-        assert_eq!(planes[9..], [127; 3]);
+        let mut plane = [0; 3];
+        split(4, 3, &bytes, &mut plane);
+        assert_eq!(plane, [127; 3]);
     }
 }
