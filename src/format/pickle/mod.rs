@@ -4,6 +4,7 @@
 //! called. Both directions work without recursion, so any nesting is fine. Opcodes: CPython's
 //! `Lib/pickletools.py`.
 
+mod emit;
 mod names;
 mod op;
 mod read;

@@ -4,26 +4,21 @@
 //! that what `torch.save` wrote comes back byte for byte. Cycles close in tails, so whatever has a tail
 //! is in the memo before it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use num_bigint::BigInt;
 
 use crate::value::{Graph, Kind, Node, NodeId, Tail};
 
+use super::emit::Emitter;
 use super::op::*;
 use super::{PickleError, text};
 
 /// Items in one APPENDS, SETITEMS or ADDITEMS.
 const BATCH: usize = 1000;
 
-/// From protocol 4 on, a frame that is this long ends before the next value, and longer texts and bytes
-/// lie between frames.
-const FRAME_BYTES: usize = 64 << 10;
-/// Bytes of a frame's head: opcode and length.
-const FRAME_HEAD_BYTES: usize = 9;
-
 /// Most bytes that a written pickle may have: graphs with cyclic tuples can ask for any length.
-const MOST_BYTES: usize = 4 << 30;
+const MOST_BYTES: usize = 1 << 30;
 
 /// One step of writing a value that the pickle itself has no word for, such as a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,22 +74,14 @@ pub fn write_with<E: From<PickleError>>(
     }
     let mut writer = Writer {
         graph,
-        protocol,
-        out: Vec::new(),
+        emit: Emitter::new(protocol),
         memo: vec![None; graph.nodes.len()],
-        entries: 0,
-        texts: HashMap::new(),
-        globals: HashMap::new(),
         buffers: 0,
         opened: 0,
+        opened_at: 0,
         open_sets: HashSet::new(),
         todo: Vec::new(),
-        frame: None,
     };
-    if protocol >= 2 {
-        writer.out.extend([PROTO, protocol]);
-    }
-    writer.open_frame();
     writer.todo.push(Step::Write(graph.root));
     while let Some(step) = writer.todo.pop() {
         match step {
@@ -107,15 +94,13 @@ pub fn write_with<E: From<PickleError>>(
                 writer.put_node(node);
                 writer.open_sets.remove(&node);
             }
-            Step::Op(opcode) => writer.out.push(opcode),
+            Step::Op(opcode) => writer.emit.op(opcode),
         }
-        if writer.out.len() > MOST_BYTES {
+        if writer.emit.out.len() > MOST_BYTES {
             return Err(PickleError::Limit { what: "bytes", limit: MOST_BYTES as u64 }.into());
         }
     }
-    writer.out.push(STOP);
-    writer.close_frame();
-    Ok(writer.out)
+    Ok(writer.emit.finish())
 }
 
 #[derive(Debug)]
@@ -124,7 +109,7 @@ enum Step {
     Write(NodeId),
     /// The node's parts are on the stack: make it.
     Close(NodeId),
-    /// The node is on the stack and in the memo if it must be: write its tail.
+    /// The node is on the stack: put it into the memo and write its tail.
     Made(NodeId),
     /// Write the tail from this place on.
     Tail { node: NodeId, at: usize },
@@ -138,20 +123,17 @@ enum Step {
 
 struct Writer<'a> {
     graph: &'a Graph,
-    protocol: u8,
-    out: Vec<u8>,
+    emit: Emitter,
+    /// The memo's entry of each node that has one.
     memo: Vec<Option<u32>>,
-    entries: u32,
-    texts: HashMap<String, u32>,
-    globals: HashMap<(String, String), u32>,
     buffers: u32,
     /// Containers begun since the memo grew last: more than there are nodes is an endless cycle.
     opened: usize,
+    /// How many entries the memo had then.
+    opened_at: u32,
     /// Sets that are being written as calls.
     open_sets: HashSet<NodeId>,
     todo: Vec<Step>,
-    /// Where the current frame begins.
-    frame: Option<usize>,
 }
 
 impl Writer<'_> {
@@ -160,9 +142,9 @@ impl Writer<'_> {
         id: NodeId,
         pieces: &dyn Fn(NodeId) -> Result<Vec<Piece>, E>,
     ) -> Result<(), E> {
-        self.boundary();
+        self.emit.boundary();
         if let Some(index) = self.memo[id.index()] {
-            self.get(index);
+            self.emit.get(index);
             return Ok(());
         }
         let graph = self.graph;
@@ -187,72 +169,72 @@ impl Writer<'_> {
 
     fn begin_plain(&mut self, id: NodeId) -> Result<(), PickleError> {
         let graph = self.graph;
-        let (bin, old) = (self.protocol >= 1, self.protocol < 2);
+        let (bin, old) = (self.emit.protocol >= 1, self.emit.protocol < 2);
         let mut memoise = true;
         match &graph.node(id).kind {
             Kind::None => {
-                self.out.push(NONE);
+                self.emit.op(NONE);
                 memoise = false;
             }
             Kind::Bool(value) => {
-                self.bool(*value);
+                self.emit.bool(*value);
                 memoise = false;
             }
             Kind::Int(value) => {
-                self.int(&BigInt::from(*value));
+                self.emit.int(&BigInt::from(*value));
                 memoise = false;
             }
             Kind::BigInt(value) => {
-                self.int(value);
+                self.emit.int(value);
                 memoise = false;
             }
             Kind::Float(bits) => {
                 if bin {
-                    self.out.push(BINFLOAT);
-                    self.out.extend(bits.0.to_be_bytes());
+                    self.emit.op(BINFLOAT);
+                    self.emit.out.extend(bits.0.to_be_bytes());
                 } else {
-                    self.line(FLOAT, text::float_repr(bits.get()).as_bytes());
+                    self.emit.line(FLOAT, text::float_repr(bits.get()).as_bytes());
                 }
                 memoise = false;
             }
-            Kind::Str(value) => self.unicode(value.as_bytes()),
-            Kind::SurrogateStr(value) => self.unicode(value),
-            Kind::Str8(value) if !bin => self.line(STRING, &text::quote(value)),
+            Kind::Str(value) => self.emit.unicode(value.as_bytes()),
+            Kind::SurrogateStr(value) => self.emit.unicode(value),
+            Kind::Str8(value) if !bin => self.emit.line(STRING, &text::quote(value)),
             Kind::Str8(value) => {
                 if i32::try_from(value.len()).is_err() {
                     return Err(PickleError::Unwritable("a Python 2 string over 2 GiB"));
                 }
-                self.counted(Some(SHORT_BINSTRING), BINSTRING, BINSTRING, value);
+                self.emit.counted(Some(SHORT_BINSTRING), BINSTRING, BINSTRING, value);
             }
-            Kind::Bytes(value) if self.protocol < 3 => {
+            Kind::Bytes(value) if self.emit.protocol < 3 => {
                 self.old_bytes(id, value);
                 return Ok(());
             }
-            Kind::Bytes(value) => self.counted(Some(SHORT_BINBYTES), BINBYTES, BINBYTES8, value),
-            Kind::ByteArray(value) if self.protocol < 5 => {
+            Kind::Bytes(value) => self.emit.counted(Some(SHORT_BINBYTES), BINBYTES, BINBYTES8, value),
+            Kind::ByteArray(value) if self.emit.protocol < 5 => {
                 self.old_byte_array(id, value);
                 return Ok(());
             }
             Kind::ByteArray(value) => {
-                self.payload(BYTEARRAY8, &(value.len() as u64).to_le_bytes(), value);
+                self.emit.payload(BYTEARRAY8, &(value.len() as u64).to_le_bytes(), value);
             }
             Kind::Buffer(index) => {
-                if self.protocol < 5 || *index != self.buffers {
+                if self.emit.protocol < 5 || *index != self.buffers {
                     return Err(PickleError::Unwritable("an out-of-band buffer out of its order"));
                 }
                 self.buffers += 1;
-                self.out.push(NEXT_BUFFER);
+                self.emit.op(NEXT_BUFFER);
             }
             Kind::Extension(code) => {
                 match (u8::try_from(*code), u16::try_from(*code)) {
-                    (Ok(code), _) => self.out.extend([EXT1, code]),
+                    (Ok(code), _) => self.emit.out.extend([EXT1, code]),
                     (_, Ok(code)) => {
-                        self.out.push(EXT2);
-                        self.out.extend(code.to_le_bytes());
+                        self.emit.op(EXT2);
+                        self.emit.out.extend(code.to_le_bytes());
                     }
                     _ => {
-                        self.out.push(EXT4);
-                        self.out.extend(code.to_le_bytes());
+                        self.emit.op(EXT4);
+                        self.emit.out.extend(code.to_le_bytes());
                     }
                 }
                 memoise = false;
@@ -261,35 +243,33 @@ impl Writer<'_> {
                 if line.contains(&b'\n') {
                     return Err(PickleError::Unwritable("a persistent id of two lines"));
                 }
-                self.line(PERSID, line);
+                self.emit.line(PERSID, line);
             }
             Kind::Global { module, name } => {
-                self.global(module, name)?;
                 // Its name is its identity, and the memo knows it by that.
-                let index = self.globals[&(module.clone(), name.clone())];
-                self.memo[id.index()] = Some(index);
+                self.memo[id.index()] = Some(self.emit.global(module, name)?);
                 self.todo.push(Step::Tail { node: id, at: 0 });
                 return Ok(());
             }
             Kind::List | Kind::Dict => {
                 let is_list = matches!(graph.kind(id), Kind::List);
                 match (bin, is_list) {
-                    (true, true) => self.out.push(EMPTY_LIST),
-                    (true, false) => self.out.push(EMPTY_DICT),
-                    (false, true) => self.out.extend([MARK, LIST]),
-                    (false, false) => self.out.extend([MARK, DICT]),
+                    (true, true) => self.emit.op(EMPTY_LIST),
+                    (true, false) => self.emit.op(EMPTY_DICT),
+                    (false, true) => self.emit.out.extend([MARK, LIST]),
+                    (false, false) => self.emit.out.extend([MARK, DICT]),
                 }
             }
-            Kind::Set if self.protocol >= 4 => self.out.push(EMPTY_SET),
+            Kind::Set if self.emit.protocol >= 4 => self.emit.op(EMPTY_SET),
             Kind::Set => {
                 self.old_items("set", id)?;
                 return Ok(());
             }
             Kind::Tuple(items) if items.is_empty() => {
-                self.out.extend(if bin { &[EMPTY_TUPLE][..] } else { &[MARK, TUPLE] });
+                self.emit.out.extend(if bin { &[EMPTY_TUPLE][..] } else { &[MARK, TUPLE] });
                 memoise = false;
             }
-            Kind::FrozenSet(_) if self.protocol < 4 => {
+            Kind::FrozenSet(_) if self.emit.protocol < 4 => {
                 self.old_items("frozenset", id)?;
                 return Ok(());
             }
@@ -297,7 +277,7 @@ impl Writer<'_> {
                 self.open()?;
                 let is_short = matches!(graph.kind(id), Kind::Tuple(_)) && items.len() <= 3 && !old;
                 if !is_short {
-                    self.out.push(MARK);
+                    self.emit.op(MARK);
                 }
                 self.todo.push(Step::Close(id));
                 self.todo.extend(items.iter().rev().map(|item| Step::Write(*item)));
@@ -331,25 +311,25 @@ impl Writer<'_> {
         let graph = self.graph;
         let kind = graph.kind(id);
         if let Some(index) = self.memo[id.index()] {
-            let short = |items: &[NodeId]| items.len() <= 3 && self.protocol >= 2;
+            let short = |items: &[NodeId]| items.len() <= 3 && self.emit.protocol >= 2;
             match kind {
-                Kind::Tuple(items) if short(items) => self.out.extend(vec![POP; items.len()]),
+                Kind::Tuple(items) if short(items) => self.emit.out.extend(vec![POP; items.len()]),
                 Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => {
-                    if self.protocol >= 1 {
-                        self.out.push(POP_MARK);
+                    if self.emit.protocol >= 1 {
+                        self.emit.op(POP_MARK);
                     } else {
-                        self.out.extend(vec![POP; items.len() + 1]);
+                        self.emit.out.extend(vec![POP; items.len() + 1]);
                     }
                 }
-                _ => self.out.extend(vec![POP; parts(kind).len()]),
+                _ => self.emit.out.extend(vec![POP; parts(kind).len()]),
             }
-            self.get(index);
+            self.emit.get(index);
             return Ok(());
         }
-        self.out.push(match kind {
-            Kind::Tuple(items) if self.protocol >= 2 && items.len() == 1 => TUPLE1,
-            Kind::Tuple(items) if self.protocol >= 2 && items.len() == 2 => TUPLE2,
-            Kind::Tuple(items) if self.protocol >= 2 && items.len() == 3 => TUPLE3,
+        self.emit.op(match kind {
+            Kind::Tuple(items) if self.emit.protocol >= 2 && items.len() == 1 => TUPLE1,
+            Kind::Tuple(items) if self.emit.protocol >= 2 && items.len() == 2 => TUPLE2,
+            Kind::Tuple(items) if self.emit.protocol >= 2 && items.len() == 3 => TUPLE3,
             Kind::Tuple(_) => TUPLE,
             Kind::FrozenSet(_) => FROZENSET,
             Kind::Instance(_) => OBJ,
@@ -378,7 +358,7 @@ impl Writer<'_> {
             Tail::Append(_) => (APPEND, APPENDS),
             Tail::Set(..) => (SETITEM, SETITEMS),
             Tail::Add(items) => {
-                self.out.push(MARK);
+                self.emit.op(MARK);
                 self.todo.push(Step::Tail { node: id, at: at + 1 });
                 self.todo.push(Step::Op(ADDITEMS));
                 self.todo.extend(items.iter().rev().map(|item| Step::Write(*item)));
@@ -404,7 +384,7 @@ impl Writer<'_> {
         // last item alone wherever it falls.
         let is_only = rest.len() == 1 && !at.checked_sub(1).is_some_and(|before| same(&&node.tail[before]));
         let is_alone = run == 1 && (!is_exact || is_only);
-        if is_alone || self.protocol == 0 {
+        if is_alone || self.emit.protocol == 0 {
             for step in rest[..run].iter().rev() {
                 self.todo.push(Step::Op(opcode));
                 self.push_items(step);
@@ -415,7 +395,7 @@ impl Writer<'_> {
         if matches!(node.kind, Kind::Dict) && run == BATCH && is_last {
             self.todo.extend([Step::Op(many), Step::Op(MARK)]);
         }
-        self.out.push(MARK);
+        self.emit.op(MARK);
         self.todo.push(Step::Op(many));
         for step in rest[..run].iter().rev() {
             self.push_items(step);
@@ -437,7 +417,7 @@ impl Writer<'_> {
         self.todo.push(Step::Op(REDUCE));
         match graph.node(*args) {
             Node { kind: Kind::Tuple(pair), tail }
-                if pair.len() == 2 && tail.is_empty() && self.protocol >= 2 =>
+                if pair.len() == 2 && tail.is_empty() && self.emit.protocol >= 2 =>
             {
                 self.todo.push(Step::Op(TUPLE2));
                 self.todo.extend(pair.iter().rev().map(|item| Step::Write(*item)));
@@ -458,40 +438,27 @@ impl Writer<'_> {
     fn piece(&mut self, piece: Piece) -> Result<(), PickleError> {
         match piece {
             Piece::Node(node) => self.todo.push(Step::Write(node)),
-            Piece::Text(value) => self.text(&value),
-            Piece::Global { module, name } => self.global(&module, &name)?,
-            Piece::Int(value) => self.int(&BigInt::from(value)),
-            Piece::Bool(value) => self.bool(value),
-            Piece::Mark => self.out.push(MARK),
-            Piece::Tuple(length) => self.tuple(length),
-            Piece::PersistentId => self.out.push(BINPERSID),
+            Piece::Text(value) => self.emit.text(&value),
+            Piece::Global { module, name } => drop(self.emit.global(&module, &name)?),
+            Piece::Int(value) => self.emit.int(&BigInt::from(value)),
+            Piece::Bool(value) => self.emit.bool(value),
+            Piece::Mark => self.emit.op(MARK),
+            Piece::Tuple(length) => self.emit.tuple(length),
+            Piece::PersistentId => self.emit.op(BINPERSID),
             Piece::Reduce => {
-                self.out.push(REDUCE);
+                self.emit.op(REDUCE);
                 // The call that makes the node itself is put into the memo as the node.
                 if !matches!(self.todo.last(), Some(Step::Made(_))) {
-                    self.put();
+                    self.emit.put();
                 }
             }
         }
         Ok(())
     }
 
-    /// Ends a tuple; up to three items have no mark in protocol 2 and later.
-    fn tuple(&mut self, length: usize) {
-        match length {
-            0 if self.protocol >= 1 => self.out.push(EMPTY_TUPLE),
-            0 => self.out.extend([MARK, TUPLE]),
-            1..=3 if self.protocol >= 2 => self.out.push(TUPLE1 + (length - 1) as u8),
-            _ => self.out.push(TUPLE),
-        }
-        if length > 0 {
-            self.put();
-        }
-    }
-
     /// A built-in class; protocols below 3 have the module's name of Python 2.
     fn builtin(&self, name: &str) -> Piece {
-        global(if self.protocol < 3 { "__builtin__" } else { "builtins" }, name)
+        global(if self.emit.protocol < 3 { "__builtin__" } else { "builtins" }, name)
     }
 
     fn old_bytes(&mut self, id: NodeId, value: &[u8]) {
@@ -526,7 +493,8 @@ impl Writer<'_> {
 
     fn pieces(&mut self, id: NodeId, mut pieces: Vec<Piece>, items: usize) {
         // Before protocol 2 each tuple begins with a mark.
-        let is_marked = self.protocol < 2 && matches!(pieces.get(pieces.len() - 2), Some(Piece::Tuple(1..)));
+        let is_marked =
+            self.emit.protocol < 2 && matches!(pieces.get(pieces.len() - 2), Some(Piece::Tuple(1..)));
         if is_marked {
             pieces.insert(pieces.len() - 2 - items, Piece::Mark);
         }
@@ -545,12 +513,12 @@ impl Writer<'_> {
             Kind::FrozenSet(items) => items.clone(),
             _ => node.tail.iter().filter_map(added).flatten().copied().collect(),
         };
-        let (bin, old) = (self.protocol >= 1, self.protocol < 2);
+        let (bin, old) = (self.emit.protocol >= 1, self.emit.protocol < 2);
         if old {
-            self.out.push(MARK);
+            self.emit.op(MARK);
         }
-        self.out.extend(if bin { &[EMPTY_LIST][..] } else { &[MARK, LIST] });
-        self.put();
+        self.emit.out.extend(if bin { &[EMPTY_LIST][..] } else { &[MARK, LIST] });
+        self.emit.put();
         // The tail of a set is what the list holds: nothing is left to write after it.
         self.todo.extend([Step::Put(id), Step::Op(REDUCE)]);
         self.todo.push(Step::Piece(Piece::Tuple(1)));
@@ -568,138 +536,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn bool(&mut self, value: bool) {
-        match (self.protocol >= 2, value) {
-            (true, true) => self.out.push(NEWTRUE),
-            (true, false) => self.out.push(NEWFALSE),
-            (false, true) => self.line(INT, b"01"),
-            (false, false) => self.line(INT, b"00"),
-        }
-    }
-
-    fn int(&mut self, value: &BigInt) {
-        match (i32::try_from(value), u8::try_from(value), u16::try_from(value)) {
-            (Ok(value), ..) if self.protocol == 0 => self.line(INT, value.to_string().as_bytes()),
-            (_, Ok(value), _) => self.out.extend([BININT1, value]),
-            (_, _, Ok(value)) => {
-                self.out.push(BININT2);
-                self.out.extend(value.to_le_bytes());
-            }
-            (Ok(value), ..) => {
-                self.out.push(BININT);
-                self.out.extend(value.to_le_bytes());
-            }
-            _ if self.protocol < 2 => self.line(LONG, format!("{value}L").as_bytes()),
-            _ => {
-                let bytes = value.to_signed_bytes_le();
-                self.counted(Some(LONG1), LONG4, LONG4, &bytes);
-            }
-        }
-    }
-
-    /// Text known by its value.
-    fn text(&mut self, value: &str) {
-        if let Some(&index) = self.texts.get(value) {
-            self.get(index);
-            return;
-        }
-        self.unicode(value.as_bytes());
-        let index = self.put();
-        self.texts.insert(value.to_owned(), index);
-    }
-
-    fn unicode(&mut self, value: &[u8]) {
-        match self.protocol {
-            0 => self.line(UNICODE, &text::raw_unicode_escape(value)),
-            1..=3 => self.counted(None, BINUNICODE, BINUNICODE8, value),
-            _ => self.counted(Some(SHORT_BINUNICODE), BINUNICODE, BINUNICODE8, value),
-        }
-    }
-
-    /// A global, known by its name.
-    fn global(&mut self, module: &str, name: &str) -> Result<(), PickleError> {
-        let key = (module.to_owned(), name.to_owned());
-        if let Some(&index) = self.globals.get(&key) {
-            self.get(index);
-            return Ok(());
-        }
-        if self.protocol >= 4 {
-            for text in [module, name] {
-                self.boundary();
-                self.text(text);
-            }
-            self.out.push(STACK_GLOBAL);
-        } else {
-            if module.contains('\n') || name.contains('\n') {
-                return Err(PickleError::Unwritable("a class with a line break in its name"));
-            }
-            self.line(GLOBAL, module.as_bytes());
-            self.out.extend(name.bytes());
-            self.out.push(b'\n');
-        }
-        let index = self.put();
-        self.globals.insert(key, index);
-        Ok(())
-    }
-
-    fn line(&mut self, opcode: u8, line: &[u8]) {
-        self.out.push(opcode);
-        self.out.extend(line);
-        self.out.push(b'\n');
-    }
-
-    /// Bytes after an opcode with room for their length: one byte where that is enough and there is such
-    /// an opcode, else four, else eight.
-    fn counted(&mut self, short: Option<u8>, opcode: u8, opcode8: u8, bytes: &[u8]) {
-        let length = bytes.len() as u64;
-        match (short, u8::try_from(length), u32::try_from(length)) {
-            (Some(short), Ok(length), _) => self.payload(short, &[length], bytes),
-            (_, _, Ok(length)) => self.payload(opcode, &length.to_le_bytes(), bytes),
-            _ => self.payload(opcode8, &length.to_le_bytes(), bytes),
-        }
-    }
-
-    fn payload(&mut self, opcode: u8, length: &[u8], bytes: &[u8]) {
-        let is_framed = bytes.len() < FRAME_BYTES;
-        if !is_framed {
-            self.close_frame();
-        }
-        self.out.push(opcode);
-        self.out.extend(length);
-        self.out.extend(bytes);
-        if !is_framed {
-            self.open_frame();
-        }
-    }
-
-    /// Ends the frame if it is long enough, as may be done before each value.
-    fn boundary(&mut self) {
-        if self.frame.is_some_and(|start| self.out.len() - start - FRAME_HEAD_BYTES >= FRAME_BYTES) {
-            self.close_frame();
-            self.open_frame();
-        }
-    }
-
-    fn open_frame(&mut self) {
-        if self.protocol >= 4 {
-            self.frame = Some(self.out.len());
-            self.out.extend([0; FRAME_HEAD_BYTES]);
-        }
-    }
-
-    fn close_frame(&mut self) {
-        let Some(start) = self.frame.take() else { return };
-        let bytes = self.out.len() - start - FRAME_HEAD_BYTES;
-        if bytes < 4 {
-            // Too short to be worth a head.
-            self.out.drain(start..start + FRAME_HEAD_BYTES);
-        } else {
-            self.out[start] = FRAME;
-            self.out[start + 1..start + FRAME_HEAD_BYTES].copy_from_slice(&(bytes as u64).to_le_bytes());
-        }
-    }
-
     fn open(&mut self) -> Result<(), PickleError> {
+        if self.emit.entries != self.opened_at {
+            (self.opened, self.opened_at) = (0, self.emit.entries);
+        }
         self.opened += 1;
         if self.opened > self.graph.nodes.len() {
             return Err(PickleError::Unwritable("a tuple or call that holds itself"));
@@ -708,34 +548,7 @@ impl Writer<'_> {
     }
 
     fn put_node(&mut self, id: NodeId) {
-        self.memo[id.index()] = Some(self.put());
-    }
-
-    fn put(&mut self) -> u32 {
-        self.opened = 0;
-        let index = self.entries;
-        self.entries += 1;
-        match u8::try_from(index) {
-            _ if self.protocol >= 4 => self.out.push(MEMOIZE),
-            _ if self.protocol == 0 => self.line(PUT, index.to_string().as_bytes()),
-            Ok(index) => self.out.extend([BINPUT, index]),
-            Err(_) => {
-                self.out.push(LONG_BINPUT);
-                self.out.extend(index.to_le_bytes());
-            }
-        }
-        index
-    }
-
-    fn get(&mut self, index: u32) {
-        match u8::try_from(index) {
-            _ if self.protocol == 0 => self.line(GET, index.to_string().as_bytes()),
-            Ok(index) => self.out.extend([BINGET, index]),
-            Err(_) => {
-                self.out.push(LONG_BINGET);
-                self.out.extend(index.to_le_bytes());
-            }
-        }
+        self.memo[id.index()] = Some(self.emit.put());
     }
 }
 

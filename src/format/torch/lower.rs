@@ -96,7 +96,7 @@ impl Lower<'_> {
         let bytes = used.order[number].1.bytes;
         let class = self.classes.get(&id).map_or(UNTYPED, String::as_str);
         let item_bytes = dtype_of_class(class).map_or(1, |dtype| dtype.item_bytes());
-        if bytes % item_bytes != 0 {
+        if !bytes.is_multiple_of(item_bytes) {
             let key = self.graph.storage(id).key.clone();
             return Err(TorchError::Tensor { key, problem: "its storage ends inside an element" });
         }
