@@ -2,7 +2,7 @@
 //!
 //! The store owns the files under `packs/`. It keeps no index over them: whoever writes gets the
 //! [`Location`](crate::object::Location)s of a finished pack and remembers them, and answers through
-//! [`Locate`](crate::object::Locate) when the store asks.
+//! [`Locate`] when the store asks.
 //!
 //! # Objects, frames, records
 //!
