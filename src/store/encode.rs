@@ -113,7 +113,12 @@ impl Encoder {
             let mut total = table_bytes(item_bytes);
             for (significance, form) in forms[..item_bytes].iter_mut().enumerate() {
                 planes::split(item_bytes, significance, &sample, &mut plane);
-                let (bytes, best) = self.best_form(&plane);
+                // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
+                let (bytes, best) = if symbols_bytes(&plane) <= worthwhile_bytes(plane.len()) {
+                    self.best_form(&plane)
+                } else {
+                    (plane.len(), Form::Raw)
+                };
                 *form = best;
                 total += bytes;
             }
@@ -128,18 +133,16 @@ impl Encoder {
         if pays { plan } else { Plan::Whole(Form::Raw) }
     }
 
-    /// The smallest form of some bytes, and its length.
+    /// The smallest form of some bytes, and about its length.
     fn best_form(&mut self, bytes: &[u8]) -> (usize, Form) {
         let limit = worthwhile_bytes(bytes.len());
         self.out.set_len(limit);
-        let mut best = (bytes.len(), Form::Raw);
-        for form in [Form::Symbols, Form::Matches] {
-            let length = self.compress(form, bytes, 0, limit);
-            if let Some(length) = length.filter(|length| *length < best.0) {
-                best = (length, form);
-            }
+        match (symbols_bytes(bytes), self.compress(Form::Matches, bytes, 0, limit)) {
+            (symbols, None) if symbols <= limit => (symbols, Form::Symbols),
+            (_, None) => (bytes.len(), Form::Raw),
+            (symbols, Some(matches)) if symbols <= matches => (symbols, Form::Symbols),
+            (_, Some(matches)) => (matches, Form::Matches),
         }
-        best
     }
 
     fn encode_whole(&mut self, form: Form, bytes: &[u8]) -> Option<usize> {
@@ -183,6 +186,32 @@ impl Encoder {
         // zstd fails where the room is too short: what does not shrink enough.
         zstd.compress_to_buffer(bytes, &mut self.out.payload_mut()[at..at + limit]).ok()
     }
+}
+
+/// About how long zstd's entropy coder makes these bytes: their entropy, and a table of weights of half a
+/// byte for each byte that occurs.
+fn symbols_bytes(bytes: &[u8]) -> usize {
+    // Several counters, or each count waits for the one before.
+    let mut counts = [[0_u32; 256]; 4];
+    let (fours, rest) = bytes.as_chunks::<4>();
+    for four in fours {
+        for (counts, byte) in counts.iter_mut().zip(four) {
+            counts[usize::from(*byte)] += 1;
+        }
+    }
+    for byte in rest {
+        counts[0][usize::from(*byte)] += 1;
+    }
+    let total = bytes.len() as f32;
+    let (mut bits, mut occurring) = (0.0, 0);
+    for byte in 0..256 {
+        let count = counts.iter().map(|counts| counts[byte]).sum::<u32>();
+        if count > 0 {
+            bits += count as f32 * (total / count as f32).log2();
+            occurring += 1;
+        }
+    }
+    (bits / 8.0) as usize + occurring / 2
 }
 
 /// The most that a compressed form may have: a tenth less, which is what reading it back is worth.

@@ -73,6 +73,14 @@ pub enum StoreError {
         /// The limit that the caller gave.
         limit: u64,
     },
+    /// An object is longer than any list of frames can say.
+    #[error("an object of {bytes} bytes cannot be stored, {limit} is the most")]
+    TooLong {
+        /// Its length.
+        bytes: u64,
+        /// The longest that can be stored.
+        limit: u64,
+    },
     /// A range reaches beyond the object's end.
     #[error("bytes {offset} to {end} lie outside object {id} of {bytes} bytes")]
     OutOfRange {

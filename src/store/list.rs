@@ -17,8 +17,11 @@ pub(super) struct FrameList {
 /// Bytes before the names.
 const FIXED_BYTES: usize = 16;
 
-/// The longest list: 2^22 frames.
-pub(super) const MAX_LIST_BYTES: u64 = FIXED_BYTES as u64 + (32 << 22);
+/// The most frames that an object has.
+pub(super) const MAX_FRAMES: u64 = 1 << 22;
+
+/// The length of the longest list.
+pub(super) const MAX_LIST_BYTES: u64 = FIXED_BYTES as u64 + 32 * MAX_FRAMES;
 
 impl FrameList {
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! The store owns the files under `packs/`. It keeps no index over them: whoever writes gets the
 //! [`Location`](crate::object::Location)s of a finished pack and remembers them, and answers through
-//! [`Locate`](crate::object::Locate) when the store asks.
+//! [`Locate`] when the store asks.
 //!
 //! # Objects, frames, records
 //!
@@ -56,8 +56,8 @@
 //! Planes: every item, a little-endian number, is rotated left by one bit, and plane *n* holds byte *n*
 //! of each.
 //!
-//! A compressed form is shorter than its raw form, and no raw form but that of a list exceeds
-//! [`MAX_FRAME_BYTES`]; a reader refuses others before it allocates.
+//! A compressed form is shorter than its raw form, no raw form but that of a list exceeds
+//! [`MAX_FRAME_BYTES`], and a list has at most 2^22 names; a reader refuses others before it allocates.
 
 mod append;
 mod codec;

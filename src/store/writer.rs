@@ -18,7 +18,7 @@ use super::codec::{Codec, Compression, Hint};
 use super::encode::Encoder;
 use super::error::StoreError;
 use super::frame::Frame;
-use super::list::FrameList;
+use super::list::{FrameList, MAX_FRAMES};
 use super::reader::Reader;
 use super::record::{Part, Record};
 use super::tree::{self, FRAME_BYTES};
@@ -153,7 +153,8 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Source`] if the source fails or ends early, [`StoreError::Write`] if the pack cannot be
+    /// [`StoreError::Source`] if the source fails or ends early, [`StoreError::TooLong`] above 4 TiB,
+    /// [`StoreError::Write`] if the pack cannot be
     /// written (seen at this object or a later one), [`StoreError::Locate`]. After the first the writer can go
     /// on with other objects; frames that came in before it stay in the pack as garbage.
     pub fn put_stream(
@@ -175,6 +176,9 @@ impl<'a> Writer<'a> {
             return Ok(id);
         }
         let frames = bytes.div_ceil(FRAME_BYTES);
+        if frames > MAX_FRAMES {
+            return Err(StoreError::TooLong { bytes, limit: MAX_FRAMES * FRAME_BYTES });
+        }
         for number in 0..frames {
             let position = number * FRAME_BYTES;
             let frame = self.read_frame(source, FRAME_BYTES.min(bytes - position), tap)?;

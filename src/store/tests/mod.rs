@@ -259,12 +259,15 @@ fn records_move_to_a_new_pack_as_they_are() {
 }
 
 #[test]
-fn objects_above_the_limit_are_not_read() {
+fn objects_above_the_limits_are_refused() {
     let (_dir, store) = store();
     let mut index = Index::default();
     let mut writer = store.writer(&index);
     let id = writer.put(&[1; 100], Hint::default()).unwrap();
     index.take(writer.finish().unwrap());
+    let mut writer = store.writer(&index);
+    let error = writer.put_stream(&mut std::io::repeat(0), u64::MAX, Hint::default(), &mut |_| ());
+    assert!(matches!(error, Err(StoreError::TooLong { .. })));
     let reader = store.reader(&index);
     assert!(matches!(reader.read(&id, 99), Err(StoreError::TooLarge { bytes: 100, limit: 99, .. })));
     let missing = ObjectId::of(b"never stored");
