@@ -1,0 +1,3 @@
+//! Migrations of checkpoints.
+
+pub mod engine;
