@@ -181,3 +181,23 @@ fn a_renamed_key_keeps_its_tensor() {
     assert_eq!(paths(&outcome.graph).len(), 4);
     let _ = (Duration::ZERO, checkpoint.floats(&outcome, a));
 }
+
+#[test]
+fn zz_sandbox() {
+    let mut entries: Vec<_> = std::fs::read_dir("tests/data/sandbox").unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let source = std::fs::read_to_string(&path).unwrap() + "\ndef migrate(ckpt):\n    return ckpt\n";
+        let mut checkpoint = Checkpoint::default();
+        let mut limits = Limits::default();
+        limits.cpu = Duration::from_secs(2);
+        limits.memory_bytes = 512 << 20;
+        let start = std::time::Instant::now();
+        let result = checkpoint.run(&source, Entry::Migrate, &limits);
+        println!("== {} {:?}", path.display(), start.elapsed());
+        match result {
+            Ok(outcome) => println!("   ok printed {:?}", &outcome.printed[..outcome.printed.len().min(400)]),
+            Err(error) => println!("   {error}"),
+        }
+    }
+}

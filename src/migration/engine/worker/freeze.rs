@@ -62,7 +62,7 @@ pub(super) fn freeze(
 ) -> Result<Answer, Stop> {
     let mut freezer = Freezer::new(host, vm);
     for id in moved {
-        freezer.changed.insert(id, host.graph.node(id).clone());
+        freezer.changed.insert(id, host.graph().node(id).clone());
     }
     freezer.rewritten_memories();
     let root = freezer.id_of(root, 0)?;
@@ -86,7 +86,7 @@ pub(super) fn freeze(
 impl<'a> Freezer<'a> {
     fn new(host: &'a Host, vm: &'a VirtualMachine) -> Freezer<'a> {
         let mut globals = HashMap::new();
-        for (place, node) in host.graph.nodes.iter().enumerate() {
+        for (place, node) in host.graph().nodes.iter().enumerate() {
             if let Kind::Global { module, name } = &node.kind
                 && node.tail.is_empty()
             {
@@ -94,7 +94,7 @@ impl<'a> Freezer<'a> {
                 globals.entry((modern_module(module).to_owned(), name.clone())).or_insert(id);
             }
         }
-        let keys = host.graph.storages.iter().filter_map(|storage| storage.key.parse::<u64>().ok());
+        let keys = host.graph().storages.iter().filter_map(|storage| storage.key.parse::<u64>().ok());
         Freezer {
             host,
             vm,
@@ -114,17 +114,17 @@ impl<'a> Freezer<'a> {
     }
 
     fn graph(&self) -> &'a Graph {
-        &self.host.graph
+        self.host.graph()
     }
 
     fn add(&mut self, node: impl Into<Node>) -> NodeId {
-        let id = self.host.graph.nodes.len() + self.added.len();
+        let id = self.host.graph().nodes.len() + self.added.len();
         self.added.push(node.into());
         NodeId(u32::try_from(id).expect("memory ends before node ids do"))
     }
 
     fn put(&mut self, id: NodeId, node: Node) {
-        match id.index().checked_sub(self.host.graph.nodes.len()) {
+        match id.index().checked_sub(self.host.graph().nodes.len()) {
             Some(place) => self.added[place] = node,
             None => {
                 self.changed.insert(id, node);
@@ -133,7 +133,7 @@ impl<'a> Freezer<'a> {
     }
 
     fn is_new(&self, id: NodeId) -> bool {
-        id.index() >= self.host.graph.nodes.len()
+        id.index() >= self.host.graph().nodes.len()
     }
 
     fn step(&mut self, parent: usize, label: Label) -> usize {
@@ -515,7 +515,7 @@ impl<'a> Freezer<'a> {
     }
 
     fn current(&self, id: NodeId) -> Node {
-        match id.index().checked_sub(self.host.graph.nodes.len()) {
+        match id.index().checked_sub(self.host.graph().nodes.len()) {
             Some(place) => self.added[place].clone(),
             None => self.changed.get(&id).unwrap_or_else(|| self.graph().node(id)).clone(),
         }
@@ -788,7 +788,7 @@ impl<'a> Freezer<'a> {
         }
         let bytes = self.host.tensors.bytes(step);
         let elements = self.host.tensors.elements(step);
-        let id = self.host.graph.storages.len() + self.storages.len();
+        let id = self.host.graph().storages.len() + self.storages.len();
         let id = StorageId(u32::try_from(id).expect("memory ends before storage ids do"));
         self.storages.push(Storage { key: self.next_key.to_string(), bytes });
         self.next_key = self.next_key.saturating_add(1);
@@ -809,13 +809,13 @@ impl<'a> Freezer<'a> {
     fn rewritten_memories(&mut self) {
         let host = self.host;
         for memory in host.tensors.rewritten.borrow().iter() {
-            for (place, node) in host.graph.nodes.iter().enumerate() {
+            for (place, node) in host.graph().nodes.iter().enumerate() {
                 let Kind::Tensor(old) = &node.kind else { continue };
                 if Some(old.storage.storage) != memory.origin {
                     continue;
                 }
                 let Ok(shown) = host.tensors.show(
-                    &host.graph,
+                    host.graph(),
                     NodeId(u32::try_from(place).expect("node ids have 32 bits")),
                     false,
                     self.vm,

@@ -16,7 +16,7 @@ use crate::value::{Graph, NodeId, Tail};
 
 /// What the worker knows while its script runs.
 pub(super) struct Host {
-    pub graph: Graph,
+    graph: OnceCell<Graph>,
     /// The Python object of each node that was shown. It is kept alive, so that its address stays its own.
     pub objects: RefCell<Vec<Option<PyObjectRef>>>,
     /// The node of each object with an identity, by the object's address.
@@ -29,7 +29,7 @@ pub(super) struct Host {
     /// The `ckstore_objects` module.
     pub python: PyObjectRef,
     classes: RefCell<HashMap<NodeId, PyTypeRef>>,
-    dict_classes: HashSet<NodeId>,
+    dict_classes: OnceCell<HashSet<NodeId>>,
     replies: RefCell<Box<dyn Read>>,
 }
 
@@ -50,32 +50,45 @@ pub(super) fn address(object: &PyObject) -> usize {
 
 impl Host {
     /// Makes the one host of this process. It is never dropped: the process ends first.
+    ///
+    /// The checkpoint is still to come, but its tensors' places are known: scripts print and make tensors
+    /// while they are loaded.
     pub(super) fn open(
-        graph: Graph,
+        graph: &Graph,
         python: PyObjectRef,
         replies: Box<dyn Read>,
         printed_bytes: u64,
         message_bytes: u64,
     ) -> &'static Host {
-        let dict_classes = dict_classes(&graph);
         let host = Host {
             objects: RefCell::new(vec![None; graph.nodes.len()]),
             ids: RefCell::new(HashMap::new()),
-            tensors: Tensors::new(&graph),
+            tensors: Tensors::new(graph),
             printed: RefCell::new(String::new()),
             printed_bytes: usize::try_from(printed_bytes).unwrap_or(usize::MAX),
             message_bytes,
             python,
             classes: RefCell::new(HashMap::new()),
-            dict_classes,
+            dict_classes: OnceCell::new(),
             replies: RefCell::new(replies),
-            graph,
+            graph: OnceCell::new(),
         };
         HOST.with(|cell| *cell.get_or_init(|| Box::leak(Box::new(host))))
     }
 
+    /// Gives the checkpoint, once.
+    pub(super) fn set_graph(&self, graph: Graph) {
+        let _ = self.dict_classes.set(dict_classes(&graph));
+        let _ = self.graph.set(graph);
+    }
+
+    /// The checkpoint.
+    pub(super) fn graph(&self) -> &Graph {
+        self.graph.get().expect("set before anything of it is shown")
+    }
+
     pub(super) fn form(&self, id: NodeId) -> Form {
-        form(&self.graph, id, |class| self.dict_classes.contains(&class))
+        form(self.graph(), id, |class| self.dict_classes.get().is_some_and(|classes| classes.contains(&class)))
     }
 
     pub(super) fn object(&self, id: NodeId) -> Option<PyObjectRef> {
@@ -87,7 +100,7 @@ impl Host {
         if let Some(class) = self.classes.borrow().get(&global) {
             return Ok(class.clone());
         }
-        let (module, name) = self.graph.as_global(global).unwrap_or(("ckstore", "Opaque"));
+        let (module, name) = self.graph().as_global(global).unwrap_or(("ckstore", "Opaque"));
         let class = self.class_named(module, name, is_dict, vm)?;
         self.classes.borrow_mut().insert(global, class.clone());
         Ok(class)

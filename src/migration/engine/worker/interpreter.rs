@@ -195,6 +195,11 @@ fn script(
         let line = error.location().map_or(0, |location| location.line.get());
         Failure::Syntax { line: u32::try_from(line).unwrap_or(0), message: error.to_string() }
     })?;
+    let python = vm.import("ckstore_objects", 0)?;
+    let host = Host::open(&task.graph, python, replies, task.printed_bytes, task.message_bytes);
+    let class = vm.import("torch", 0)?.get_attr("Tensor", vm)?;
+    host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
+
     let globals = vm.ctx.new_dict();
     globals.set_item("__name__", vm.ctx.new_str(task.name.as_str()).into(), vm)?;
     vm.call_method(runtime, "register", (task.name.as_str(), globals.clone()))?;
@@ -212,13 +217,8 @@ fn script(
         return Err(Failure::NoEntry.into());
     };
 
-    let python = vm.import("ckstore_objects", 0)?;
-    let graph = std::mem::take(&mut task.graph);
-    let host = Host::open(graph, python, replies, task.printed_bytes, task.message_bytes);
-    let class = vm.import("torch", 0)?.get_attr("Tensor", vm)?;
-    host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
-
-    let root = host.thaw(host.graph.root, vm).map_err(|exception| match failure::of_exception(vm, &exception) {
+    host.set_graph(std::mem::take(&mut task.graph));
+    let root = host.thaw(host.graph().root, vm).map_err(|exception| match failure::of_exception(vm, &exception) {
         Failure::Raised { message, .. } => Failure::Checkpoint { reason: message },
         other => other,
     })?;
@@ -229,7 +229,7 @@ fn script(
     }
     let mut answer = freeze::freeze(host, &result, moved, vm)?;
     answer.printed = host.printed.take();
-    if wanted_model && answer.changed.is_empty() && answer.root == host.graph.root {
+    if wanted_model && answer.changed.is_empty() && answer.root == host.graph().root {
         let reason = answer.printed.lines().rfind(|line| !line.trim().is_empty());
         answer.skipped = Some(reason.unwrap_or("the script asked for a model").to_owned());
     }

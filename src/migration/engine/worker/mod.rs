@@ -35,6 +35,11 @@ static ANSWERS: OnceLock<Mutex<(File, u64)>> = OnceLock::new();
 /// The executable calls this before anything else when its first argument is
 /// [`WORKER_ARGUMENT`](super::WORKER_ARGUMENT).
 pub fn worker_main() -> ! {
+    // One line that says what happened; the parent keeps the last of them.
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no reason given");
+        eprintln!("panic: {}", message.replace('\n', " "));
+    }));
     let Ok((mut input, output)) = lockdown::take_pipes() else { exit(2) };
     let Ok(task) = receive::<OwnedTask>(&mut input, MAX_TASK_BYTES) else { exit(2) };
     let _ = ANSWERS.set(Mutex::new((output, task.message_bytes)));

@@ -156,7 +156,7 @@ pub(super) mod _ckstore {
             .node
             .get()
             .or(object.template)
-            .is_some_and(|id| super::super::form::state(&host.graph, id) == super::super::form::State::Private))
+            .is_some_and(|id| super::super::form::state(host.graph(), id) == super::super::form::State::Private))
     }
 
     /// Arguments with which an instance was made, where they are plain.
@@ -165,7 +165,7 @@ pub(super) mod _ckstore {
         let host = host(vm)?;
         use crate::value::Kind;
         let Some(id) = object.node.get().or(object.template) else { return Ok(vm.ctx.none()) };
-        match host.graph.kind(id) {
+        match host.graph().kind(id) {
             Kind::Reduce { args, .. } | Kind::NewObj { args, .. } | Kind::NewObjEx { args, .. } => {
                 host.thaw(*args, vm)
             }

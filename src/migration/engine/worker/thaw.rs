@@ -76,7 +76,7 @@ impl Host {
         }
         let Some(id) = object.node.get() else { return Ok(()) };
         if let Form::Object(_) = self.form(id)
-            && let State::Attributes(attributes) = state(&self.graph, id)
+            && let State::Attributes(attributes) = state(self.graph(), id)
         {
             let dict = self.thaw(attributes, vm)?;
             if let Ok(dict) = dict.downcast::<PyDict>() {
@@ -95,9 +95,9 @@ impl Host {
 
     /// What must exist before the object can be made, for those that cannot be filled later.
     fn items_first(&self, id: NodeId, form: Form) -> Option<Vec<NodeId>> {
-        match (form, self.graph.kind(id)) {
+        match (form, self.graph().kind(id)) {
             (Form::Tuple, Kind::Tuple(items)) | (Form::FrozenSet, Kind::FrozenSet(items)) => Some(items.clone()),
-            (Form::FrozenSetOf(list), _) => Some(self.graph.elements(list).collect()),
+            (Form::FrozenSetOf(list), _) => Some(self.graph().elements(list).collect()),
             _ => None,
         }
     }
@@ -106,12 +106,12 @@ impl Host {
     fn items_later(&self, id: NodeId, form: Form) -> Vec<NodeId> {
         let mut out = Vec::new();
         match form {
-            Form::SetOf(list) => out.extend(self.graph.elements(list)),
+            Form::SetOf(list) => out.extend(self.graph().elements(list)),
             Form::List | Form::Set | Form::Dict | Form::OrderedDict | Form::DictObject(_) => {}
             Form::DefaultDict(factory) => out.extend(factory),
             _ => return out,
         }
-        for step in &self.graph.node(id).tail {
+        for step in &self.graph().node(id).tail {
             match step {
                 Tail::Append(item) => out.push(*item),
                 Tail::Set(key, value) => out.extend([*key, *value]),
@@ -125,7 +125,7 @@ impl Host {
     /// The dict of attributes of a dict subclass.
     pub(super) fn has_attributes(&self, id: NodeId, form: Form) -> Option<NodeId> {
         let dict_like = matches!(form, Form::OrderedDict | Form::DefaultDict(_) | Form::DictObject(_));
-        match state(&self.graph, id) {
+        match state(self.graph(), id) {
             State::Attributes(attributes) if dict_like => Some(attributes),
             _ => None,
         }
@@ -163,12 +163,12 @@ impl Host {
             Form::List => vm.ctx.new_list(Vec::new()).into(),
             Form::Dict => vm.ctx.new_dict().into(),
             Form::Set | Form::SetOf(_) => PySet::default().into_ref(&vm.ctx).into(),
-            Form::ByteArray => match self.graph.kind(id) {
+            Form::ByteArray => match self.graph().kind(id) {
                 Kind::ByteArray(bytes) => vm.ctx.new_bytearray(bytes.clone()).into(),
                 _ => vm.ctx.none(),
             },
             Form::EncodedBytes(text) => {
-                let text = self.graph.as_str(text).unwrap_or_default();
+                let text = self.graph().as_str(text).unwrap_or_default();
                 vm.ctx.new_bytes(text.chars().map(|c| c as u8).collect()).into()
             }
             Form::OrderedDict => self.dict_of("collections", "OrderedDict", vm)?,
@@ -176,7 +176,7 @@ impl Host {
             Form::DictObject(class) => {
                 PyDict::default().into_ref_with_type(vm, self.class(class, true, vm)?)?.into()
             }
-            Form::Tensor(tensor) => self.tensors.show(&self.graph, tensor, id != tensor, vm)?,
+            Form::Tensor(tensor) => self.tensors.show(self.graph(), tensor, id != tensor, vm)?,
             Form::Object(_) | Form::Opaque | Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) => {
                 return self.shell(id, vm);
             }
@@ -189,7 +189,7 @@ impl Host {
 
     fn atom(&self, id: NodeId, vm: &VirtualMachine) -> PyResult {
         let ctx = &vm.ctx;
-        Ok(match self.graph.kind(id) {
+        Ok(match self.graph().kind(id) {
             Kind::None => ctx.none(),
             Kind::Bool(value) => ctx.new_bool(*value).into(),
             Kind::Int(value) => ctx.new_int(*value).into(),
@@ -230,11 +230,11 @@ impl Host {
             let _ = object.set_dict(dict);
         }
         if let Some(list) = object.downcast_ref::<PyList>() {
-            let items: PyResult<Vec<_>> = self.graph.elements(id).map(item).collect();
+            let items: PyResult<Vec<_>> = self.graph().elements(id).map(item).collect();
             *list.borrow_vec_mut() = items?;
         } else if let Some(set) = object.downcast_ref::<PySet>() {
             let source = if let Form::SetOf(list) = form { list } else { id };
-            for step in &self.graph.node(source).tail {
+            for step in &self.graph().node(source).tail {
                 match step {
                     Tail::Append(element) => set.add(item(*element)?, vm)?,
                     Tail::Add(elements) => {
@@ -251,7 +251,7 @@ impl Host {
             // A subclass may have its own idea of setting an item; a pickle sets it in the dict itself. Keys
             // set twice keep their first place and take the last value.
             let target = if exact { dict.clone() } else { vm.ctx.new_dict() };
-            for step in &self.graph.node(id).tail {
+            for step in &self.graph().node(id).tail {
                 if let Tail::Set(key, value) = step {
                     target.set_item(&*item(*key)?, item(*value)?, vm)?;
                 }
