@@ -1,0 +1,397 @@
+"""Instances of classes that a checkpoint names, as Python would show them.
+
+Nothing is imported for them: a class is made for each path, on the base that knows the family's way of
+keeping its content.
+"""
+
+from _ckstore import Object, TensorBase, arguments, copy_object, is_private, new_object
+
+_MISSING = object()
+
+# Set by `ckstore_runtime`.
+unavailable = None
+deleted_modules = []
+deleted_attributes = []
+
+
+class OrderedDict(dict):
+    """A dict that also compares and reorders by order."""
+
+    def popitem(self, last=True):
+        if not self:
+            raise KeyError("dictionary is empty")
+        if last:
+            return dict.popitem(self)
+        key = next(iter(self))
+        return key, dict.pop(self, key)
+
+    def move_to_end(self, key, last=True):
+        value = dict.pop(self, key)
+        if last:
+            dict.__setitem__(self, key, value)
+            return
+        items = list(dict.items(self))
+        dict.clear(self)
+        dict.__setitem__(self, key, value)
+        for other, value in items:
+            dict.__setitem__(self, other, value)
+
+    def copy(self):
+        new = type(self)()
+        dict.update(new, self)
+        new.__dict__.update(self.__dict__)
+        return new
+
+    def __reversed__(self):
+        return reversed(list(self))
+
+    def __eq__(self, other):
+        if isinstance(other, OrderedDict):
+            return list(dict.items(self)) == list(dict.items(other))
+        return dict.__eq__(self, other)
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __repr__(self):
+        return f"OrderedDict({dict.__repr__(self)})" if self else "OrderedDict()"
+
+    @classmethod
+    def fromkeys(cls, keys, value=None):
+        new = cls()
+        for key in keys:
+            dict.__setitem__(new, key, value)
+        return new
+
+
+class defaultdict(dict):
+    """A dict that makes missing values."""
+
+    __slots__ = ("default_factory",)
+
+    def __init__(self, default_factory=None, *args, **kwargs):
+        dict.__init__(self, *args, **kwargs)
+        self.default_factory = default_factory
+
+    def __missing__(self, key):
+        if self.default_factory is None:
+            raise KeyError(key)
+        value = self[key] = self.default_factory()
+        return value
+
+    def copy(self):
+        return type(self)(self.default_factory, self)
+
+    __copy__ = copy
+
+    def __reduce__(self):
+        return type(self), (self.default_factory,), None, None, iter(self.items())
+
+    def __repr__(self):
+        return f"defaultdict({self.default_factory!r}, {dict.__repr__(self)})"
+
+
+def set_factory(new, factory):
+    new.default_factory = factory
+
+
+class ClassMeta(type):
+    """The type of all classes that checkpoints name."""
+
+    def __instancecheck__(cls, instance):
+        return _matches(type(instance), cls)
+
+    def __subclasscheck__(cls, other):
+        return _matches(other, cls)
+
+    def __call__(cls, *args, **kwargs):
+        if cls not in _paths:
+            return type.__call__(cls, *args, **kwargs)
+        make = getattr(cls, "_make", None)
+        if make is None:
+            raise unavailable(f"{cls.__module__}.{cls.__qualname__}()")
+        return make(*args, **kwargs)
+
+    def __getattr__(cls, name):
+        if name.startswith("__") or cls not in _paths:
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        module, own = _paths[cls]
+        return class_for(module, f"{own}.{name}", False)
+
+    def __repr__(cls):
+        return f"<class '{cls.__module__}.{cls.__qualname__}'>"
+
+
+def _matches(other, cls):
+    """Whether a class is the one that a script means, which may name it by a package that re-exports it."""
+    if cls is other or cls in getattr(other, "__mro__", ()):
+        return True
+    path, wanted = _paths.get(other), _paths.get(cls)
+    if path is None or wanted is None or path[1] != wanted[1]:
+        return False
+    package = wanted[0].split(".")[0]
+    return path[0].startswith(wanted[0] + ".") or (path[0].split(".")[0] == package and package in _FLAT)
+
+
+# Packages that export all their classes at the top.
+_FLAT = frozenset(("omegaconf", "torch_geometric"))
+
+
+class Instance(Object, metaclass=ClassMeta):
+    """An instance of any class: its attributes are those it was pickled with."""
+
+    def __getattr__(self, name):
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __contains__(self, key):
+        return key in self.__dict__
+
+    def __getitem__(self, key):
+        return self.__dict__[key]
+
+    def __setitem__(self, key, value):
+        setattr(self, key, value)
+
+    def __delitem__(self, key):
+        del self.__dict__[key]
+
+    def __iter__(self):
+        return iter(self.__dict__)
+
+    def __len__(self):
+        return len(self.__dict__)
+
+    def __bool__(self):
+        return True
+
+    def get(self, key, default=None):
+        return self.__dict__.get(key, default)
+
+    def pop(self, key, *default):
+        return self.__dict__.pop(key, *default)
+
+    def keys(self):
+        return self.__dict__.keys()
+
+    def values(self):
+        return self.__dict__.values()
+
+    def items(self):
+        return self.__dict__.items()
+
+    def setdefault(self, key, default=None):
+        return self.__dict__.setdefault(key, default)
+
+    def update(self, *args, **kwargs):
+        self.__dict__.update(*args, **kwargs)
+
+    def __copy__(self):
+        return copy_object(self, dict(self.__dict__))
+
+    def __deepcopy__(self, memo):
+        from copy import deepcopy
+
+        new = copy_object(self, {})
+        memo[id(self)] = new
+        for key, value in self.__dict__.items():
+            new.__dict__[key] = deepcopy(value, memo)
+        return new
+
+    def __repr__(self):
+        return f"<{type(self).__module__}.{type(self).__qualname__} object>"
+
+
+class Namespace(Instance):
+    """`argparse.Namespace`, or anything else made from keywords."""
+
+    @classmethod
+    def _make(cls, **kwargs):
+        new = new_object(cls)
+        new.__dict__.update(kwargs)
+        return new
+
+    def __eq__(self, other):
+        return isinstance(other, Namespace) and self.__dict__ == other.__dict__
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.__dict__.items())})"
+
+
+class Opaque(Instance):
+    """Something that only its class understands; it can be moved."""
+
+
+class DictInstance(dict, metaclass=ClassMeta):
+    """An instance of a subclass of dict."""
+
+    @classmethod
+    def _make(cls, *args, **kwargs):
+        new = dict.__new__(cls)
+        for key, value in dict(*args, **kwargs).items():
+            new[key] = value
+        return new
+
+    def copy(self):
+        new = dict.__new__(type(self))
+        for key, value in self.items():
+            dict.__setitem__(new, key, value)
+        return new
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo):
+        from copy import deepcopy
+
+        new = dict.__new__(type(self))
+        memo[id(self)] = new
+        for key, value in self.items():
+            dict.__setitem__(new, deepcopy(key, memo), deepcopy(value, memo))
+        for key, value in self.__dict__.items():
+            new.__dict__[key] = deepcopy(value, memo)
+        return new
+
+
+class DotDict(DictInstance):
+    """A dict whose items are attributes too; dicts put into it become such dicts."""
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name, value):
+        self[name] = value
+
+    def __delattr__(self, name):
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setitem__(self, key, value):
+        dict.__setitem__(self, key, self._inside(value))
+
+    def _inside(self, value):
+        if type(value) is dict:
+            return type(self)._make(value)
+        if type(value) is list:
+            return [self._inside(item) for item in value]
+        return value
+
+    def setdefault(self, key, default=None):
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args, **kwargs):
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+
+class _MissingMeta(ClassMeta):
+    def __instancecheck__(cls, instance):
+        path = _paths.get(type(instance))
+        if path is None:
+            return False
+        return path[0] in deleted_modules or f"{path[0]}.{path[1]}" in deleted_attributes or f"{path[0]}.*" in deleted_attributes
+
+
+class MissingAttribute(metaclass=_MissingMeta):
+    """Stands for instances of classes that `migrate_setup` deleted."""
+
+
+class _ModuleMeta(type):
+    def __instancecheck__(cls, instance):
+        return isinstance(instance, Object) and "_modules" in instance.__dict__ and "_parameters" in instance.__dict__
+
+
+class Module(metaclass=_ModuleMeta):
+    """`torch.nn.Module`: every instance that keeps parameters and modules as one does."""
+
+
+_classes = {}
+_paths = {}
+_values = {}
+
+_BASES = {
+    ("argparse", "Namespace"): Namespace,
+    ("types", "SimpleNamespace"): Namespace,
+    ("anemoi.utils.config", "DotDict"): DotDict,
+    ("ckstore", "Opaque"): Opaque,
+}
+
+_BUILTIN = {
+    ("builtins", cls.__name__): cls
+    for cls in (dict, list, tuple, set, frozenset, str, int, float, bool, bytes, bytearray, complex, object, slice, range)
+}
+_BUILTIN[("builtins", "long")] = int
+_BUILTIN[("collections", "OrderedDict")] = OrderedDict
+_BUILTIN[("collections", "defaultdict")] = defaultdict
+
+for _path, _class in _BUILTIN.items():
+    _paths.setdefault(_class, _path)
+
+
+def class_for(module, name, is_dict):
+    """The class that instances of this path have."""
+    path = (module, name)
+    found = _classes.get(path)
+    if found is None:
+        found = _BUILTIN.get(path) if is_dict else None
+        if found is None:
+            if module.split(".")[0] == "omegaconf":
+                import omegaconf
+
+                base = omegaconf.BASES.get(name, Instance)
+            else:
+                base = _BASES.get(path) or (DictInstance if is_dict else Instance)
+            leaf = name.rpartition(".")[2]
+            found = ClassMeta(leaf, (base,), {"__module__": module, "__qualname__": name})
+            _paths[found] = path
+        _classes[path] = found
+    return found
+
+
+def value_of(module, name):
+    """What a name in the checkpoint stands for where it is a value, not the class of one."""
+    path = (module, name)
+    found = _values.get(path)
+    if found is None:
+        found = _BUILTIN.get(path)
+        if found is None and module == "torch":
+            import torch
+
+            found = torch.named_value(name)
+        if found is None:
+            found = class_for(module, name, False)
+        _values[path] = found
+    return found
+
+
+def path_of(value):
+    """The path under which a checkpoint names a value, or None."""
+    try:
+        path = _paths.get(value)
+    except TypeError:
+        return None
+    if path is None and isinstance(value, type) is False:
+        path = getattr(value, "_ckstore_path", None)
+    return path
+
+
+def int_from_bytes(data):
+    return int.from_bytes(data, "little", signed=True)
+
+
+class Package(type(__builtins__) if not isinstance(__builtins__, dict) else type(__import__("sys"))):
+    """A module that is not here: its attributes are the classes that the checkpoint may name."""
+
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return class_for(self.__name__, name, False)

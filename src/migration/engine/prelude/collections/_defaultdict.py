@@ -1,0 +1,3 @@
+from ckstore_objects import defaultdict
+
+__all__ = ["defaultdict"]

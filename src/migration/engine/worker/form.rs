@@ -1,0 +1,190 @@
+//! What Python would make of a node.
+
+use crate::value::{Graph, Kind, NodeId, Tail};
+
+/// What Python would make of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A value without identity.
+    Atom,
+    Tuple,
+    List,
+    Dict,
+    Set,
+    FrozenSet,
+    /// `set([...])` as older protocols write it; the list.
+    SetOf(NodeId),
+    /// `frozenset([...])`; the list.
+    FrozenSetOf(NodeId),
+    /// `_codecs.encode(text, "latin1")`; the text.
+    EncodedBytes(NodeId),
+    ByteArray,
+    OrderedDict,
+    /// The factory, if any.
+    DefaultDict(Option<NodeId>),
+    /// An instance of a subclass of dict; its class.
+    DictObject(NodeId),
+    /// Any other instance; its class.
+    Object(NodeId),
+    /// A tensor, itself or wrapped as a parameter; the tensor.
+    Tensor(NodeId),
+    /// Anything else: it can only be moved.
+    Opaque,
+}
+
+/// Names of Python 2 by which protocols below 3 call modules.
+pub(super) fn modern_module(module: &str) -> &str {
+    match module {
+        "__builtin__" => "builtins",
+        "copy_reg" => "copyreg",
+        other => other,
+    }
+}
+
+/// What Python would make of a node. `is_dict` tells whether a global is a known subclass of dict.
+pub(super) fn form(graph: &Graph, id: NodeId, is_dict: impl Fn(NodeId) -> bool) -> Form {
+    let node = graph.node(id);
+    let only = |allowed: fn(&Tail) -> bool| node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)));
+    match &node.kind {
+        Kind::None
+        | Kind::Bool(_)
+        | Kind::Int(_)
+        | Kind::BigInt(_)
+        | Kind::Float(_)
+        | Kind::Str(_)
+        | Kind::SurrogateStr(_)
+        | Kind::Str8(_)
+        | Kind::Bytes(_)
+        | Kind::Global { .. }
+            if node.tail.is_empty() =>
+        {
+            Form::Atom
+        }
+        Kind::Tuple(_) if node.tail.is_empty() => Form::Tuple,
+        Kind::FrozenSet(_) if node.tail.is_empty() => Form::FrozenSet,
+        Kind::ByteArray(_) if node.tail.is_empty() => Form::ByteArray,
+        Kind::List if only(|step| matches!(step, Tail::Append(_))) => Form::List,
+        Kind::Dict if only(|step| matches!(step, Tail::Set(..))) => Form::Dict,
+        Kind::Set if only(|step| matches!(step, Tail::Add(_))) => Form::Set,
+        Kind::Tensor(_) if node.tail.is_empty() => Form::Tensor(id),
+        Kind::Reduce { callee, args } => reduced(graph, id, *callee, *args, is_dict),
+        Kind::NewObj { class, .. } | Kind::NewObjEx { class, .. } => instance(graph, id, *class, is_dict),
+        Kind::Instance(parts) => match parts.first() {
+            Some(class) => instance(graph, id, *class, is_dict),
+            None => Form::Opaque,
+        },
+        _ => Form::Opaque,
+    }
+}
+
+fn reduced(
+    graph: &Graph,
+    id: NodeId,
+    callee: NodeId,
+    args: NodeId,
+    is_dict: impl Fn(NodeId) -> bool,
+) -> Form {
+    let Some((module, name)) = graph.as_global(callee) else { return Form::Opaque };
+    let Kind::Tuple(args) = graph.kind(args) else { return Form::Opaque };
+    let bare = graph.node(id).tail.is_empty();
+    match (modern_module(module), name, args.as_slice()) {
+        ("builtins", "set", [list]) if bare && is_plain_list(graph, *list) => Form::SetOf(*list),
+        ("builtins", "frozenset", [list]) if bare && is_plain_list(graph, *list) => Form::FrozenSetOf(*list),
+        ("_codecs", "encode", [text, encoding])
+            if bare
+                && graph.as_str(*encoding) == Some("latin1")
+                && graph.as_str(*text).is_some_and(|text| text.chars().all(|c| u32::from(c) < 256)) =>
+        {
+            Form::EncodedBytes(*text)
+        }
+        ("collections", "OrderedDict", []) if items_then_state(graph, id) => Form::OrderedDict,
+        ("collections", "defaultdict", []) if items_then_state(graph, id) => Form::DefaultDict(None),
+        ("collections", "defaultdict", [factory]) if items_then_state(graph, id) => {
+            Form::DefaultDict(Some(*factory))
+        }
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state", [tensor, ..])
+            if bare && graph.as_tensor(*tensor).is_some() && graph.node(*tensor).tail.is_empty() =>
+        {
+            Form::Tensor(*tensor)
+        }
+        ("copyreg" | "torch._tensor", _, [class, ..]) if graph.as_global(*class).is_some() => {
+            instance(graph, id, *class, is_dict)
+        }
+        // `numpy.ndarray` and the like name their class first.
+        (_, "_reconstruct", [class, ..]) if graph.as_global(*class).is_some() => Form::Object(*class),
+        _ => instance(graph, id, callee, is_dict),
+    }
+}
+
+fn instance(graph: &Graph, id: NodeId, class: NodeId, is_dict: impl Fn(NodeId) -> bool) -> Form {
+    if graph.as_global(class).is_none() {
+        return Form::Opaque;
+    }
+    if is_dict(class) && items_then_state(graph, id) {
+        return Form::DictObject(class);
+    }
+    Form::Object(class)
+}
+
+fn is_plain_list(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.kind(id), Kind::List)
+        && graph.node(id).tail.iter().all(|step| matches!(step, Tail::Append(_)))
+}
+
+/// Whether a node is filled as a dict is, with at most one state that is a plain dict.
+fn items_then_state(graph: &Graph, id: NodeId) -> bool {
+    let mut states = 0;
+    graph.node(id).tail.iter().all(|step| match step {
+        Tail::Set(..) | Tail::Effect(_) => true,
+        Tail::Build(state) => {
+            states += 1;
+            states == 1 && is_plain_dict(graph, *state)
+        }
+        _ => false,
+    })
+}
+
+/// Whether a node is a dict that holds nothing but items.
+pub(super) fn is_plain_dict(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.kind(id), Kind::Dict)
+        && graph.node(id).tail.iter().all(|step| matches!(step, Tail::Set(..) | Tail::Effect(_)))
+}
+
+/// Where the attributes of an object are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It has none yet.
+    None,
+    /// In this dict.
+    Attributes(NodeId),
+    /// In a form that only its class understands.
+    Private,
+}
+
+/// Where the attributes of an object are kept: the dict it was built from, or the `__dict__` in it.
+pub(super) fn state(graph: &Graph, id: NodeId) -> State {
+    let mut states = graph.node(id).tail.iter().filter_map(|step| match step {
+        Tail::Build(state) => Some(*state),
+        _ => None,
+    });
+    let (first, second) = (states.next(), states.next());
+    let Some(first) = first else { return State::None };
+    if second.is_some() {
+        return State::Private;
+    }
+    if let Kind::Tuple(pair) = graph.kind(first)
+        && let [attributes, slots] = pair.as_slice()
+        && is_plain_dict(graph, *attributes)
+        && (is_plain_dict(graph, *slots) || matches!(graph.kind(*slots), Kind::None))
+    {
+        return State::Attributes(*attributes);
+    }
+    if !is_plain_dict(graph, first) {
+        return State::Private;
+    }
+    // Pydantic keeps the attributes one level down.
+    match graph.get(first, "__dict__") {
+        Some(inner) if is_plain_dict(graph, inner) => State::Attributes(inner),
+        _ => State::Attributes(first),
+    }
+}
