@@ -92,10 +92,10 @@ fn check_page(text: &str, root: &Path) -> (String, Vec<Problem>) {
             copy(line);
             let Some(first) = line.strip_prefix("$ ") else { break };
             let mut command = first.to_owned();
-            while let Some((_, more)) = lines.next_if(|(_, line)| line.starts_with("> ")) {
+            while let Some((_, more)) = lines.next_if(|(_, line)| *line == ">" || line.starts_with("> ")) {
                 copy(more);
                 command.push('\n');
-                command.push_str(&more[2..]);
+                command.push_str(more.get(2..).unwrap_or_default());
             }
             let mut expected = Vec::new();
             while let Some((_, line)) = lines.next_if(|(_, line)| *line != "```" && !line.starts_with("$ ")) {
