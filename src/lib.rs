@@ -64,7 +64,7 @@ pub use progress::{Progress, Silent};
 pub use refname::RefName;
 pub use repo::{
     BaselineOptions, BaselineReport, CatalogueSource, CheckoutOptions, CheckoutReport, Context, DiffReport,
-    GroupEntry, HistoryEntry, ImportOptions, ImportReport, LsReport, PlanOptions, PlanReport, Repo, RepoError,
-    RevisionEntry, STORE_DIRECTORY, ShowReport, StatusReport, ValueReport,
+    GroupEntry, HistoryEntry, ImportOptions, ImportReport, LsReport, PlanOptions, PlanReport, Repo,
+    RepoError, RevisionEntry, STORE_DIRECTORY, ShowReport, StatusReport, ValueReport,
 };
 pub use revision::{Applied, Revision, Step, StepKind};
