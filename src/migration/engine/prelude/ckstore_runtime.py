@@ -107,11 +107,26 @@ def harden():
     sys.meta_path.append(_Finder)
 
 
+class _Script(type(sys)):
+    """The script as a module, for whatever looks its classes' module up."""
+
+    def __init__(self, name, namespace):
+        super().__init__(name)
+        object.__setattr__(self, "_namespace", namespace)
+
+    def __getattribute__(self, name):
+        namespace = object.__getattribute__(self, "_namespace")
+        if name == "__dict__":
+            return namespace
+        try:
+            return namespace[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
 def register(name, namespace):
     """Makes the script a module that its own classes can name."""
-    module = type(sys)(name)
-    module.__dict__.update(namespace)
-    sys.modules[name] = module
+    sys.modules[name] = _Script(name, namespace)
 
 
 def setup(function):

@@ -201,8 +201,10 @@ fn script(
     host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
 
     let globals = vm.ctx.new_dict();
-    globals.set_item("__name__", vm.ctx.new_str(task.name.as_str()).into(), vm)?;
-    vm.call_method(runtime, "register", (task.name.as_str(), globals.clone()))?;
+    // A name of its own, whatever the file is called: `copy.py` is not the module `copy`.
+    let name = format!("migrations.{}", task.name);
+    globals.set_item("__name__", vm.ctx.new_str(name.as_str()).into(), vm)?;
+    vm.call_method(runtime, "register", (name, globals.clone()))?;
     vm.run_code_obj(code, Scope::with_builtins(None, globals.clone(), vm))?;
 
     let mut moved = Vec::new();
