@@ -94,7 +94,7 @@ def harden():
 
     _spec = _frozen_importlib.ModuleSpec
     _collections.OrderedDict = ckstore_objects.OrderedDict
-    _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "inspect", "logging", "math", "argparse", "collections"))
+    _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "ckstore_tensor", "inspect", "logging", "math", "argparse", "collections"))
     for name in list(time.__dict__):
         if name not in ("__name__", "__spec__", "struct_time"):
             del time.__dict__[name]

@@ -19,6 +19,8 @@ pub(super) enum Form {
     /// `_codecs.encode(text, "latin1")`; the text.
     EncodedBytes(NodeId),
     ByteArray,
+    /// `bytearray(text, "latin-1")`; the text.
+    EncodedByteArray(NodeId),
     OrderedDict,
     /// The factory, if any.
     DefaultDict(Option<NodeId>),
@@ -91,11 +93,16 @@ fn reduced(
         ("builtins", "set", [list]) if bare && is_plain_list(graph, *list) => Form::SetOf(*list),
         ("builtins", "frozenset", [list]) if bare && is_plain_list(graph, *list) => Form::FrozenSetOf(*list),
         ("_codecs", "encode", [text, encoding])
-            if bare
-                && graph.as_str(*encoding) == Some("latin1")
-                && graph.as_str(*text).is_some_and(|text| text.chars().all(|c| u32::from(c) < 256)) =>
+            if bare && graph.as_str(*encoding) == Some("latin1") && is_latin1(graph, *text) =>
         {
             Form::EncodedBytes(*text)
+        }
+        ("builtins", "bytearray", [text, encoding])
+            if bare
+                && matches!(graph.as_str(*encoding), Some("latin-1" | "latin1"))
+                && is_latin1(graph, *text) =>
+        {
+            Form::EncodedByteArray(*text)
         }
         ("collections", "OrderedDict", []) if items_then_state(graph, id) => Form::OrderedDict,
         ("collections", "defaultdict", []) if items_then_state(graph, id) => Form::DefaultDict(None),
@@ -124,6 +131,16 @@ fn instance(graph: &Graph, id: NodeId, class: NodeId, is_dict: impl Fn(NodeId) -
         return Form::DictObject(class);
     }
     Form::Object(class)
+}
+
+fn is_latin1(graph: &Graph, text: NodeId) -> bool {
+    graph.node(text).tail.is_empty()
+        && graph.as_str(text).is_some_and(|text| text.chars().all(|c| u32::from(c) < 256))
+}
+
+/// The bytes of a node that is bytes or written as such, by the text that stands for them.
+pub(super) fn latin1(graph: &Graph, text: NodeId) -> Vec<u8> {
+    graph.as_str(text).unwrap_or_default().chars().map(|c| c as u8).collect()
 }
 
 fn is_plain_list(graph: &Graph, id: NodeId) -> bool {

@@ -16,7 +16,7 @@ use num_bigint::BigInt;
 use super::super::Computed;
 use super::super::pipe::{Answer, Failure};
 use super::failure::Stop;
-use super::form::{Form, State, modern_module, state};
+use super::form::{Form, State, latin1, modern_module, state};
 use super::host::{Host, address, is_exactly};
 use super::native::_ckstore::{Object, TensorBase};
 use super::tensor::{Source, storage_class};
@@ -369,6 +369,13 @@ impl<'a> Freezer<'a> {
             Form::ByteArray => {
                 let bytes = bytes_of(object);
                 if !matches!(self.graph().kind(id), Kind::ByteArray(old) if *old == bytes) {
+                    self.put(id, Kind::ByteArray(bytes).into());
+                }
+                Ok(())
+            }
+            Form::EncodedByteArray(text) => {
+                let bytes = bytes_of(object);
+                if latin1(self.graph(), text) != bytes {
                     self.put(id, Kind::ByteArray(bytes).into());
                 }
                 Ok(())

@@ -91,13 +91,14 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 13] = [
+const _: [&str; 14] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
     include_str!("../prelude/argparse.py"),
     include_str!("../prelude/ckstore_objects.py"),
     include_str!("../prelude/ckstore_runtime.py"),
+    include_str!("../prelude/ckstore_tensor.py"),
     include_str!("../prelude/collections/_defaultdict.py"),
     include_str!("../prelude/inspect.py"),
     include_str!("../prelude/logging.py"),
@@ -165,6 +166,7 @@ const OUR_MODULES: &[&str] = &[
     "argparse",
     "ckstore_objects",
     "ckstore_runtime",
+    "ckstore_tensor",
     "inspect",
     "logging",
     "math",

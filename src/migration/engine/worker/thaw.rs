@@ -7,7 +7,7 @@ use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyList, PySet, PyS
 use rustpython_vm::common::wtf8::Wtf8Buf;
 use rustpython_vm::{AsObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine};
 
-use super::form::{Form, State, state};
+use super::form::{Form, State, latin1, state};
 use super::host::{Host, address};
 use super::native::_ckstore::Object;
 use crate::value::{Kind, NodeId, Tail};
@@ -167,10 +167,8 @@ impl Host {
                 Kind::ByteArray(bytes) => vm.ctx.new_bytearray(bytes.clone()).into(),
                 _ => vm.ctx.none(),
             },
-            Form::EncodedBytes(text) => {
-                let text = self.graph().as_str(text).unwrap_or_default();
-                vm.ctx.new_bytes(text.chars().map(|c| c as u8).collect()).into()
-            }
+            Form::EncodedByteArray(text) => vm.ctx.new_bytearray(latin1(self.graph(), text)).into(),
+            Form::EncodedBytes(text) => vm.ctx.new_bytes(latin1(self.graph(), text)).into(),
             Form::OrderedDict => self.dict_of("collections", "OrderedDict", vm)?,
             Form::DefaultDict(_) => self.dict_of("collections", "defaultdict", vm)?,
             Form::DictObject(class) => {
