@@ -423,8 +423,7 @@ class Tensor(_TensorBase):
         strides = _reshaped_strides(self._shape, self._strides, shape)
         if strides is not None:
             return self._viewed(shape, strides)
-        copy = self.clone()
-        return copy._viewed(shape, _dense(shape))
+        return _ckstore.clone(self)._viewed(shape, _dense(shape))
 
     def view_as(self, other):
         return self.view(*other._shape)
@@ -909,7 +908,8 @@ class Tensor(_TensorBase):
         return _pair("div", self, other, True)
 
     def __rtruediv__(self, other):
-        return _pair("div", other, self, True)
+        # As torch does it; a division would round otherwise.
+        return self.reciprocal() * other
 
     def div(self, other, *, rounding_mode=None):
         if rounding_mode is None:
@@ -1199,6 +1199,7 @@ class _MissingTensorAttribute(AttributeError):
 
 
 _DTYPE = dtype
+_objects._paths[Size] = ("torch", "Size")
 _objects._paths[Tensor] = ("torch", "Tensor")
 
 

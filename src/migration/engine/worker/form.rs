@@ -30,6 +30,8 @@ pub(super) enum Form {
     Object(NodeId),
     /// A tensor, itself or wrapped as a parameter; the tensor.
     Tensor(NodeId),
+    /// A `torch.Size`; the tuple.
+    Size(NodeId),
     /// Anything else: it can only be moved.
     Opaque,
 }
@@ -114,6 +116,7 @@ fn reduced(
         {
             Form::Tensor(*tensor)
         }
+        ("torch", "Size", [extents]) if bare && is_tuple_of_ints(graph, *extents) => Form::Size(*extents),
         ("copyreg" | "torch._tensor", _, [class, ..]) if graph.as_global(*class).is_some() => {
             instance(graph, id, *class, is_dict)
         }
@@ -141,6 +144,13 @@ fn is_latin1(graph: &Graph, text: NodeId) -> bool {
 /// The bytes of a node that is bytes or written as such, by the text that stands for them.
 pub(super) fn latin1(graph: &Graph, text: NodeId) -> Vec<u8> {
     graph.as_str(text).unwrap_or_default().chars().map(|c| c as u8).collect()
+}
+
+fn is_tuple_of_ints(graph: &Graph, id: NodeId) -> bool {
+    match graph.kind(id) {
+        Kind::Tuple(items) => items.iter().all(|item| graph.as_int(*item).is_some()),
+        _ => false,
+    }
 }
 
 fn is_plain_list(graph: &Graph, id: NodeId) -> bool {

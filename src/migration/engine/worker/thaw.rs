@@ -174,7 +174,11 @@ impl Host {
             Form::DictObject(class) => {
                 PyDict::default().into_ref_with_type(vm, self.class(class, true, vm)?)?.into()
             }
-            Form::Tensor(tensor) => self.tensors.show(self.graph(), tensor, id != tensor, vm)?,
+            Form::Tensor(tensor) => self.tensors.show(self.graph(), tensor, id, vm)?,
+            Form::Size(extents) => {
+                let extents = self.thaw(extents, vm)?;
+                vm.call_method(&self.python, "size_of", (extents,))?
+            }
             Form::Object(_) | Form::Opaque | Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) => {
                 return self.shell(id, vm);
             }
