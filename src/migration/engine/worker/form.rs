@@ -16,10 +16,10 @@ pub(super) enum Form {
     SetOf(NodeId),
     /// `frozenset([...])`; the list.
     FrozenSetOf(NodeId),
-    /// `_codecs.encode(text, "latin1")`; the text.
-    EncodedBytes(NodeId),
+    /// `_codecs.encode(text, "latin1")`, as protocols below 3 write bytes.
+    EncodedBytes,
     ByteArray,
-    /// `bytearray(text, "latin-1")`; the text.
+    /// `bytearray(bytes)`; the bytes.
     EncodedByteArray(NodeId),
     OrderedDict,
     /// The factory, if any.
@@ -94,17 +94,9 @@ fn reduced(
     match (modern_module(module), name, args.as_slice()) {
         ("builtins", "set", [list]) if bare && is_plain_list(graph, *list) => Form::SetOf(*list),
         ("builtins", "frozenset", [list]) if bare && is_plain_list(graph, *list) => Form::FrozenSetOf(*list),
-        ("_codecs", "encode", [text, encoding])
-            if bare && graph.as_str(*encoding) == Some("latin1") && is_latin1(graph, *text) =>
-        {
-            Form::EncodedBytes(*text)
-        }
-        ("builtins", "bytearray", [text, encoding])
-            if bare
-                && matches!(graph.as_str(*encoding), Some("latin-1" | "latin1"))
-                && is_latin1(graph, *text) =>
-        {
-            Form::EncodedByteArray(*text)
+        ("_codecs", "encode", _) if bare && bytes_of(graph, id).is_some() => Form::EncodedBytes,
+        ("builtins", "bytearray", [bytes]) if bare && bytes_of(graph, *bytes).is_some() => {
+            Form::EncodedByteArray(*bytes)
         }
         ("collections", "OrderedDict", []) if items_then_state(graph, id) => Form::OrderedDict,
         ("collections", "defaultdict", []) if items_then_state(graph, id) => Form::DefaultDict(None),
@@ -136,14 +128,24 @@ fn instance(graph: &Graph, id: NodeId, class: NodeId, is_dict: impl Fn(NodeId) -
     Form::Object(class)
 }
 
-fn is_latin1(graph: &Graph, text: NodeId) -> bool {
-    graph.node(text).tail.is_empty()
-        && graph.as_str(text).is_some_and(|text| text.chars().all(|c| u32::from(c) < 256))
-}
-
-/// The bytes of a node that is bytes or written as such, by the text that stands for them.
-pub(super) fn latin1(graph: &Graph, text: NodeId) -> Vec<u8> {
-    graph.as_str(text).unwrap_or_default().chars().map(|c| c as u8).collect()
+/// The bytes of a node that is bytes or is written as `_codecs.encode(text, "latin1")`.
+pub(super) fn bytes_of(graph: &Graph, id: NodeId) -> Option<Vec<u8>> {
+    if !graph.node(id).tail.is_empty() {
+        return None;
+    }
+    match graph.kind(id) {
+        Kind::Bytes(bytes) => Some(bytes.clone()),
+        Kind::Reduce { callee, args } => {
+            let ("_codecs", "encode") = graph.as_global(*callee)? else { return None };
+            let Kind::Tuple(args) = graph.kind(*args) else { return None };
+            let &[text, encoding] = args.as_slice() else { return None };
+            if !matches!(graph.as_str(encoding), Some("latin1" | "latin-1")) {
+                return None;
+            }
+            graph.as_str(text)?.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
+        }
+        _ => None,
+    }
 }
 
 fn is_tuple_of_ints(graph: &Graph, id: NodeId) -> bool {

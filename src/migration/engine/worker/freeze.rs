@@ -16,7 +16,7 @@ use num_bigint::BigInt;
 use super::super::Computed;
 use super::super::pipe::{Answer, Failure};
 use super::failure::Stop;
-use super::form::{Form, State, latin1, modern_module, state};
+use super::form::{self, Form, State, modern_module, state};
 use super::host::{Host, address, is_exactly};
 use super::native::_ckstore::{Object, TensorBase};
 use super::tensor::{Source, parameter_grad, storage_class};
@@ -371,20 +371,20 @@ impl<'a> Freezer<'a> {
         match self.host.form(id) {
             Form::Atom => Ok(()),
             Form::Tensor(inner) => self.kept_tensor(object, id, inner, trail),
-            Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) | Form::EncodedBytes(_) | Form::Size(_) | Form::Opaque => {
+            Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) | Form::EncodedBytes | Form::Size(_) | Form::Opaque => {
                 self.pass(id, trail);
                 Ok(())
             }
             Form::ByteArray => {
-                let bytes = bytes_of(object);
+                let bytes = content(object);
                 if !matches!(self.graph().kind(id), Kind::ByteArray(old) if *old == bytes) {
                     self.put(id, Kind::ByteArray(bytes).into());
                 }
                 Ok(())
             }
-            Form::EncodedByteArray(text) => {
-                let bytes = bytes_of(object);
-                if latin1(self.graph(), text) != bytes {
+            Form::EncodedByteArray(before) => {
+                let bytes = content(object);
+                if form::bytes_of(self.graph(), before).as_ref() != Some(&bytes) {
                     self.put(id, Kind::ByteArray(bytes).into());
                 }
                 Ok(())
@@ -659,7 +659,7 @@ impl<'a> Freezer<'a> {
         {
             node.kind = Kind::Tuple(self.ids(tuple.as_slice(), trail)?);
         } else if object.downcast_ref::<PyByteArray>().is_some() {
-            node.kind = Kind::ByteArray(bytes_of(object));
+            node.kind = Kind::ByteArray(content(object));
         } else if let Some(dict) = object.downcast_ref::<PyDict>() {
             for (key, value) in dict.items_vec() {
                 let key_id = self.id_of(&key, trail)?;
@@ -857,6 +857,6 @@ impl<'a> Freezer<'a> {
     }
 }
 
-fn bytes_of(object: &PyObject) -> Vec<u8> {
+fn content(object: &PyObject) -> Vec<u8> {
     object.downcast_ref::<PyByteArray>().map(|bytes| bytes.borrow_buf().to_vec()).unwrap_or_default()
 }

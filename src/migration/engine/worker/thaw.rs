@@ -7,7 +7,7 @@ use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyList, PySet, PyS
 use rustpython_vm::common::wtf8::Wtf8Buf;
 use rustpython_vm::{AsObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine};
 
-use super::form::{Form, State, latin1, state};
+use super::form::{Form, State, bytes_of, state};
 use super::host::{Host, address};
 use super::native::_ckstore::Object;
 use crate::value::{Kind, NodeId, Tail};
@@ -167,8 +167,10 @@ impl Host {
                 Kind::ByteArray(bytes) => vm.ctx.new_bytearray(bytes.clone()).into(),
                 _ => vm.ctx.none(),
             },
-            Form::EncodedByteArray(text) => vm.ctx.new_bytearray(latin1(self.graph(), text)).into(),
-            Form::EncodedBytes(text) => vm.ctx.new_bytes(latin1(self.graph(), text)).into(),
+            Form::EncodedByteArray(bytes) => {
+                vm.ctx.new_bytearray(bytes_of(self.graph(), bytes).unwrap_or_default()).into()
+            }
+            Form::EncodedBytes => vm.ctx.new_bytes(bytes_of(self.graph(), id).unwrap_or_default()).into(),
             Form::OrderedDict => self.dict_of("collections", "OrderedDict", vm)?,
             Form::DefaultDict(_) => self.dict_of("collections", "defaultdict", vm)?,
             Form::DictObject(class) => {
