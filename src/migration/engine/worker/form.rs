@@ -109,7 +109,10 @@ fn reduced(
             Form::Tensor(*tensor)
         }
         ("torch", "Size", [extents]) if bare && is_tuple_of_ints(graph, *extents) => Form::Size(*extents),
-        ("copyreg" | "torch._tensor", _, [class, ..]) if graph.as_global(*class).is_some() => {
+        ("torch._tensor", "_rebuild_from_type_v2", [_, class, ..]) if graph.as_global(*class).is_some() => {
+            Form::Object(*class)
+        }
+        ("copyreg", _, [class, ..]) if graph.as_global(*class).is_some() => {
             instance(graph, id, *class, is_dict)
         }
         // `numpy.ndarray` and the like name their class first.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use rustpython_vm::builtins::{PyDictRef, PyTuple};
+use rustpython_vm::builtins::{PyDict, PyDictRef, PyTuple};
 use rustpython_vm::common::rc::PyRc;
 use rustpython_vm::compiler::Mode;
 use rustpython_vm::scope::Scope;
@@ -209,17 +209,18 @@ fn script(
     vm.call_method(runtime, "register", (name, globals.clone()))?;
     vm.run_code_obj(code, Scope::with_builtins(None, globals.clone(), vm))?;
 
+    let defined = |name: &str| globals.get_item_opt(name, vm).map(|f| f.filter(|f| !vm.is_none(f)));
+    let Some(function) = defined(task.entry.function())? else { return Err(Failure::NoEntry.into()) };
     let mut moved = Vec::new();
-    if task.entry == Entry::Migrate
-        && let Some(setup) = globals.get_item_opt("migrate_setup", vm)?
-        && !vm.is_none(&setup)
-    {
-        let moves = moves(vm, runtime, setup)?;
+    if let Some(setup) = defined("migrate_setup")? {
+        let mut moves = moves(vm, runtime, setup)?;
+        if task.entry == Entry::Rollback {
+            moves = moves.inverted().ok_or_else(|| Failure::Checkpoint {
+                reason: "two classes became one in `migrate_setup`: which is which cannot be told".to_owned(),
+            })?;
+        }
         moved = moves.apply(&mut task.graph);
     }
-    let Some(function) = globals.get_item_opt(task.entry.function(), vm)?.filter(|f| !vm.is_none(f)) else {
-        return Err(Failure::NoEntry.into());
-    };
 
     host.set_graph(std::mem::take(&mut task.graph));
     let root = host.thaw(host.graph().root, vm).map_err(|exception| match failure::of_exception(vm, &exception) {
@@ -228,8 +229,11 @@ fn script(
     })?;
     let result = vm.call_method(runtime, "call", (function, root.clone()))?;
     let (result, wanted_model): (PyObjectRef, bool) = pair(vm, &result)?;
-    if vm.is_none(&result) || !result.class().is(root.class()) {
-        return Err(Failure::NotReturned { type_name: result.class().name().to_string() }.into());
+    let is_dict = |object: &PyObjectRef| object.downcast_ref::<PyDict>().is_some();
+    if !(result.class().is(root.class()) || (is_dict(&result) && is_dict(&root))) {
+        let type_name = result.class().name().to_string();
+        let type_name = if vm.is_none(&result) { "None".to_owned() } else { type_name };
+        return Err(Failure::NotReturned { type_name }.into());
     }
     let mut answer = freeze::freeze(host, &result, moved, vm)?;
     answer.printed = host.printed.take();
