@@ -20,7 +20,9 @@ use super::form::{Form, State, modern_module, state};
 use super::host::{Host, address, is_exactly};
 use super::native::_ckstore::{Object, TensorBase};
 use super::tensor::{Source, storage_class};
-use crate::value::{FloatBits, Graph, Kind, Node, NodeId, Path, Storage, StorageId, StorageRef, Tail, Tensor};
+use crate::value::{
+    FloatBits, Graph, Kind, Node, NodeId, Path, Storage, StorageId, StorageRef, Tail, Tensor,
+};
 
 /// One step of the way to an object, for messages.
 enum Label {
@@ -255,7 +257,9 @@ impl<'a> Freezer<'a> {
             match label {
                 Label::Key(key) => steps.push(match key.downcast_ref::<PyStr>() {
                     Some(text) => text.to_string_lossy().into_owned(),
-                    None => key.repr(self.vm).map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned()),
+                    None => key
+                        .repr(self.vm)
+                        .map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned()),
                 }),
                 Label::Place(place) => steps.push(place.to_string()),
                 Label::State => {}
@@ -324,7 +328,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// The node of an item: the old one where nothing changed, so that equal values keep their nodes.
-    fn item(&mut self, object: &PyObject, old: Option<NodeId>, trail: usize, label: Label) -> Result<NodeId, Stop> {
+    fn item(
+        &mut self,
+        object: &PyObject,
+        old: Option<NodeId>,
+        trail: usize,
+        label: Label,
+    ) -> Result<NodeId, Stop> {
         if let Some(old) = old
             && self.is_shown_as(object, old)?
         {
@@ -395,7 +405,9 @@ impl<'a> Freezer<'a> {
             front += 1;
         }
         let mut back = 0;
-        while back < common - front && self.is_shown_as(&now[now.len() - 1 - back], before[before.len() - 1 - back])? {
+        while back < common - front
+            && self.is_shown_as(&now[now.len() - 1 - back], before[before.len() - 1 - back])?
+        {
             old[now.len() - 1 - back] = Some(before[before.len() - 1 - back]);
             back += 1;
         }
@@ -443,7 +455,8 @@ impl<'a> Freezer<'a> {
         } else if source == id {
             self.retail(id, vec![Tail::Add(items)], |step| matches!(step, Tail::Add(_)));
         } else {
-            let list = self.add(Node { kind: Kind::List, tail: items.into_iter().map(Tail::Append).collect() });
+            let list =
+                self.add(Node { kind: Kind::List, tail: items.into_iter().map(Tail::Append).collect() });
             let args = self.add(Kind::Tuple(vec![list]));
             let mut node = self.graph().node(id).clone();
             if let Kind::Reduce { args: old, .. } = &mut node.kind {
@@ -589,7 +602,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// Writes another dict of attributes: as the state, or into the state where the old one was.
-    fn rebuild(&mut self, id: NodeId, dict: &PyObject, before: Option<NodeId>, trail: usize) -> Result<(), Stop> {
+    fn rebuild(
+        &mut self,
+        id: NodeId,
+        dict: &PyObject,
+        before: Option<NodeId>,
+        trail: usize,
+    ) -> Result<(), Stop> {
         let state = self.id_of(dict, trail)?;
         let mut node = self.current(id);
         match before {
@@ -730,7 +749,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// A tensor of the checkpoint: only whether it wants gradients can have changed.
-    fn kept_tensor(&mut self, object: &PyObject, id: NodeId, inner: NodeId, trail: usize) -> Result<(), Stop> {
+    fn kept_tensor(
+        &mut self,
+        object: &PyObject,
+        id: NodeId,
+        inner: NodeId,
+        trail: usize,
+    ) -> Result<(), Stop> {
         if let Some(tensor) = object.downcast_ref::<TensorBase>() {
             let now = tensor.requires_grad.get();
             let mut node = self.current(inner);
