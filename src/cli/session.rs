@@ -44,6 +44,20 @@ impl Session {
         }
     }
 
+    /// The directory of the store that is meant, which need not be fit to be opened.
+    pub fn directory(&self) -> Result<PathBuf, RepoError> {
+        match &self.store {
+            Some(directory) => Ok(directory.clone()),
+            None => match Repo::find(Path::new(".")) {
+                // Its ledger may be what is lost.
+                Err(_) if self.current.join(STORE_DIRECTORY).is_dir() => {
+                    Ok(self.current.join(STORE_DIRECTORY))
+                }
+                other => other,
+            },
+        }
+    }
+
     /// As [`open`](Session::open), but makes a store where there is none.
     pub fn open_or_init(&self) -> Result<(Repo, bool), RepoError> {
         match self.open() {
