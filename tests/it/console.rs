@@ -273,8 +273,10 @@ fn time_length(text: &str) -> Option<usize> {
 
 /// A revision's text holds times, so the room that it takes is not always the same.
 fn without_new_bytes(line: &str) -> String {
-    if let Some((before, _)) = line.split_once("\"new\": ") {
-        return format!("{before}\"new\": BYTES,");
+    for field in ["\"new\": ", "\"kept_bytes\": ", "; hashed "] {
+        if let Some((before, _)) = line.split_once(field) {
+            return format!("{before}{field}BYTES");
+        }
     }
     match line.split_once(" new, ") {
         Some((before, after)) if before.trim_start().starts_with("stored ") => {
