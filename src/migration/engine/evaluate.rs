@@ -2,7 +2,9 @@
 
 use super::element::{Lanes, Number, computed, decode, encode, rounded};
 use super::expr::{is_float, is_integer};
-use super::{BinaryOp, EngineError, Expr, FoldOp, Operand, Shape, Step, StepId, StorageBytes, UnaryOp, Window};
+use super::{
+    BinaryOp, EngineError, Expr, FoldOp, Operand, Shape, Step, StepId, StorageBytes, UnaryOp, Window,
+};
 use crate::value::{Dtype, Storage, StorageId};
 
 /// How many elements are computed at a time.
@@ -152,8 +154,14 @@ impl Run<'_> {
     }
 
     /// The bytes that a window spans, and the element they begin with.
-    fn span(&mut self, storage: StorageId, dtype: Dtype, window: &Window) -> Result<(u64, Vec<u8>), EngineError> {
-        let reach: u64 = window.shape.iter().zip(&window.strides).map(|(&n, &s)| n.saturating_sub(1) * s).sum();
+    fn span(
+        &mut self,
+        storage: StorageId,
+        dtype: Dtype,
+        window: &Window,
+    ) -> Result<(u64, Vec<u8>), EngineError> {
+        let reach: u64 =
+            window.shape.iter().zip(&window.strides).map(|(&n, &s)| n.saturating_sub(1) * s).sum();
         let item = dtype.item_bytes();
         if window.elements() == 0 {
             return Ok((0, Vec::new()));
@@ -393,7 +401,11 @@ impl Folded {
             (Some((_, Number::Float(old))), _) if old.is_nan() => false,
             (Some(_), Number::Float(new)) if new.is_nan() => true,
             (Some((_, Number::Int(old))), Number::Int(new)) => {
-                if wins(1.0, 0.0) { new > old } else { new < old }
+                if wins(1.0, 0.0) {
+                    new > old
+                } else {
+                    new < old
+                }
             }
             (Some((_, old)), new) => wins(new.float(), old.float()),
         };
@@ -472,9 +484,13 @@ fn unary(op: UnaryOp, dtype: Dtype, number: Number) -> Number {
         (UnaryOp::Neg, Number::Int(value)) => Number::Int(value.wrapping_neg()),
         (UnaryOp::Abs, Number::Float(value)) => Number::Float(value.abs()),
         (UnaryOp::Abs, Number::Int(value)) => Number::Int(value.abs()),
-        (UnaryOp::Sign, Number::Float(value)) => {
-            Number::Float(if value > 0.0 { 1.0 } else if value < 0.0 { -1.0 } else { 0.0 })
-        }
+        (UnaryOp::Sign, Number::Float(value)) => Number::Float(if value > 0.0 {
+            1.0
+        } else if value < 0.0 {
+            -1.0
+        } else {
+            0.0
+        }),
         (UnaryOp::Sign, Number::Int(value)) => Number::Int(value.signum()),
         (UnaryOp::Not, number) => Number::Int((!number.truth()).into()),
         (UnaryOp::IsNan, number) => Number::Int(number.float().is_nan().into()),

@@ -48,7 +48,9 @@ pub(super) fn modern_module(module: &str) -> &str {
 /// What Python would make of a node. `is_dict` tells whether a global is a known subclass of dict.
 pub(super) fn form(graph: &Graph, id: NodeId, is_dict: impl Fn(NodeId) -> bool) -> Form {
     let node = graph.node(id);
-    let only = |allowed: fn(&Tail) -> bool| node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)));
+    let only = |allowed: fn(&Tail) -> bool| {
+        node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)))
+    };
     match &node.kind {
         Kind::None
         | Kind::Bool(_)

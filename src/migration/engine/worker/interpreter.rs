@@ -38,7 +38,6 @@ const NATIVE_MODULES: &[&str] = &[
     "errno",
     "itertools",
     "sys",
-    "time",
 ];
 
 /// Modules of the frozen library that stay, with everything below them.
@@ -223,9 +222,11 @@ fn script(
     }
 
     host.set_graph(std::mem::take(&mut task.graph));
-    let root = host.thaw(host.graph().root, vm).map_err(|exception| match failure::of_exception(vm, &exception) {
-        Failure::Raised { message, .. } => Failure::Checkpoint { reason: message },
-        other => other,
+    let root = host.thaw(host.graph().root, vm).map_err(|exception| {
+        match failure::of_exception(vm, &exception) {
+            Failure::Raised { message, .. } => Failure::Checkpoint { reason: message },
+            other => other,
+        }
     })?;
     let result = vm.call_method(runtime, "call", (function, root.clone()))?;
     let (result, wanted_model): (PyObjectRef, bool) = pair(vm, &result)?;
@@ -248,7 +249,8 @@ fn moves(vm: &VirtualMachine, runtime: &PyObjectRef, setup: PyObjectRef) -> PyRe
     let maps = vm.call_method(runtime, "setup", (setup,))?;
     let (modules, attributes): (PyObjectRef, PyObjectRef) = pair(vm, &maps)?;
     let map = |map: PyObjectRef| -> PyResult<_> {
-        let map: PyDictRef = map.downcast().map_err(|_| vm.new_type_error("a dict was expected".to_owned()))?;
+        let map: PyDictRef =
+            map.downcast().map_err(|_| vm.new_type_error("a dict was expected".to_owned()))?;
         map.items_vec()
             .into_iter()
             .map(|(from, to)| Ok((from.try_into_value::<String>(vm)?, to.try_into_value::<String>(vm)?)))
@@ -257,7 +259,10 @@ fn moves(vm: &VirtualMachine, runtime: &PyObjectRef, setup: PyObjectRef) -> PyRe
     Ok(Moves { modules: map(modules)?, attributes: map(attributes)? })
 }
 
-fn pair<B: rustpython_vm::TryFromObject>(vm: &VirtualMachine, object: &PyObjectRef) -> PyResult<(PyObjectRef, B)> {
+fn pair<B: rustpython_vm::TryFromObject>(
+    vm: &VirtualMachine,
+    object: &PyObjectRef,
+) -> PyResult<(PyObjectRef, B)> {
     match object.downcast_ref::<PyTuple>().map(|tuple| tuple.as_slice()) {
         Some([first, second]) => Ok((first.clone(), second.clone().try_into_value(vm)?)),
         _ => Err(vm.new_type_error("a pair was expected".to_owned())),

@@ -156,11 +156,9 @@ pub(super) mod _ckstore {
     #[pyfunction]
     fn is_private(object: PyRef<Object>, vm: &VirtualMachine) -> PyResult<bool> {
         let host = host(vm)?;
-        Ok(object
-            .node
-            .get()
-            .or(object.template)
-            .is_some_and(|id| super::super::form::state(host.graph(), id) == super::super::form::State::Private))
+        Ok(object.node.get().or(object.template).is_some_and(|id| {
+            super::super::form::state(host.graph(), id) == super::super::form::State::Private
+        }))
     }
 
     /// Arguments with which an instance was made, where they are plain.
@@ -178,13 +176,7 @@ pub(super) mod _ckstore {
     }
 
     #[pyfunction]
-    fn view(
-        of: Tensor,
-        shape: Vec<u64>,
-        strides: Vec<u64>,
-        offset: u64,
-        vm: &VirtualMachine,
-    ) -> PyResult {
+    fn view(of: Tensor, shape: Vec<u64>, strides: Vec<u64>, offset: u64, vm: &VirtualMachine) -> PyResult {
         host(vm)?.tensors.view(&of, shape, strides, offset, vm)
     }
 
@@ -258,12 +250,7 @@ pub(super) mod _ckstore {
     }
 
     #[pyfunction]
-    fn literal(
-        shape: Vec<u64>,
-        values: Vec<PyObjectRef>,
-        dtype: PyStrRef,
-        vm: &VirtualMachine,
-    ) -> PyResult {
+    fn literal(shape: Vec<u64>, values: Vec<PyObjectRef>, dtype: PyStrRef, vm: &VirtualMachine) -> PyResult {
         host(vm)?.tensors.literal(shape, &values, &dtype.to_string_lossy(), vm)
     }
 

@@ -96,7 +96,9 @@ impl Host {
     /// What must exist before the object can be made, for those that cannot be filled later.
     fn items_first(&self, id: NodeId, form: Form) -> Option<Vec<NodeId>> {
         match (form, self.graph().kind(id)) {
-            (Form::Tuple, Kind::Tuple(items)) | (Form::FrozenSet, Kind::FrozenSet(items)) => Some(items.clone()),
+            (Form::Tuple, Kind::Tuple(items)) | (Form::FrozenSet, Kind::FrozenSet(items)) => {
+                Some(items.clone())
+            }
             (Form::FrozenSetOf(list), _) => Some(self.graph().elements(list).collect()),
             _ => None,
         }
