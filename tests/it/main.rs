@@ -1,4 +1,5 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod console;
+mod layering;
 mod reference;
