@@ -195,8 +195,8 @@ impl From<RepoError> for Failure {
             RepoError::UnknownSetting { suggestion, .. } => {
                 Failure::new("E_NAME", message).hint(near(suggestion, "`ckstore config --help` lists them"))
             }
-            RepoError::NotFound { suggestion, what, .. } => Failure::new("E_NAME", message)
-                .hint(near(suggestion, &format!("there is no {what} like it"))),
+            RepoError::NotFound { suggestion, .. } => Failure::new("E_NAME", message)
+                .hint(near(suggestion, "nothing has a name like it")),
             RepoError::NotMigratable { .. } => {
                 Failure::new("E_NOT_MIGRATABLE", message).hint("it can still be checked out as it is")
             }
