@@ -129,6 +129,47 @@ fn a_pack_is_written_anew_when_enough_of_it_is_dead() {
 }
 
 #[test]
+fn gc_keeps_what_a_failed_run_started_from() {
+    let home = Home::with_checkpoint();
+    home.run(["import", "a.ckpt"]).ok();
+    let script = |text: &str| {
+        let path = home.path("migrations/1739000000_raise.py");
+        let head = "from anemoi.models.migrations import MigrationMetadata\n\n\
+            metadata = MigrationMetadata(versions={'migration': '1.0.0', 'anemoi-models': '0.8.5'})\n\n";
+        fs::write(path, format!("{head}def migrate(ckpt):\n    {text}\n    return ckpt\n")).unwrap();
+    };
+    script("raise ValueError('not today')");
+    assert_eq!(home.run(["checkout", "--version", "0.8.5"]).code, Some(7));
+    home.run(["gc"]).ok();
+    assert_eq!(home.findings(true), [""; 0]);
+    script("ckpt['seen'] = True");
+    home.run(["checkout", "--version", "0.8.5"]).ok();
+    home.run(["gc"]).ok();
+    assert_eq!(home.findings(true), [""; 0]);
+}
+
+#[test]
+fn a_pack_that_would_be_written_anew_as_it_is_stays() {
+    let home = Home::new();
+    home.run(["init"]).ok();
+    let objects =
+        [1u8, 2, 3].map(|byte| -> Vec<u8> { (0..9000).map(|i: u32| (i * 7919 >> 3) as u8 ^ byte).collect() });
+    let [one, both, dead] = &objects;
+    // The index has what is in both packs in the second one; what is live of both is the first one.
+    let packs = [leave_pack(&home, &[one, both]), leave_pack(&home, &[both, dead])];
+    packs.iter().for_each(|pack| enter_pack(&home, pack));
+    for (name, bytes) in [("one.bin", one), ("both.bin", both)] {
+        fs::write(home.path(name), bytes).unwrap();
+        home.run(["import", name]).ok();
+    }
+    let report = home.json(["gc"]);
+    assert_eq!(report["plan"]["rewrite"].as_array().unwrap().len(), 2);
+    assert_eq!(report["done"]["removed_packs"], 1);
+    assert!(home.path(&format!(".ckstore/packs/{}.pack", packs[0].id)).exists());
+    assert_eq!(home.findings(true), [""; 0]);
+}
+
+#[test]
 fn nothing_is_removed_from_a_damaged_store() {
     let home = Home::migrated();
     leave_pack(&home, &[&[7; 5000]]);
