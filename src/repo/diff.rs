@@ -143,27 +143,36 @@ impl Repo {
             values: changed_values(&reader, &old, &new)?,
         };
         let before: HashMap<&Path, &TreeTensor> = old.tensors.iter().map(|t| (&t.path, t)).collect();
-        let after: HashSet<&Path> = new.tensors.iter().map(|t| &t.path).collect();
-        // Tensors that lost their name, by content, in order, for those that came under a new one.
+        let stayed = |tensor: &TreeTensor| {
+            let was = before.get(&tensor.path);
+            was.is_some_and(|was| content(&old, was) == content(&new, tensor))
+        };
+        let kept: HashSet<&Path> = new.tensors.iter().filter(|t| stayed(t)).map(|t| &t.path).collect();
+        report.same = kept.len() as u64;
+        // Tensors that are not where they were, by content, in order: what has the same content elsewhere is
+        // the same tensor under a new name, also where the old name now belongs to another.
         let mut lost: HashMap<Content, Vec<&TreeTensor>> = HashMap::new();
-        for tensor in old.tensors.iter().rev().filter(|tensor| !after.contains(&tensor.path)) {
+        for tensor in old.tensors.iter().rev().filter(|tensor| !kept.contains(&tensor.path)) {
             lost.entry(content(&old, tensor)).or_default().push(tensor);
         }
+        let mut unmatched = Vec::new();
+        for tensor in new.tensors.iter().filter(|tensor| !kept.contains(&tensor.path)) {
+            match lost.get_mut(&content(&new, tensor)).and_then(Vec::pop) {
+                Some(was) => {
+                    report.renamed.push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() });
+                }
+                None => unmatched.push(tensor),
+            }
+        }
+        let mut gone: HashSet<&Path> = lost.values().flatten().map(|tensor| &tensor.path).collect();
         progress.begin("comparing", 0);
-        for tensor in &new.tensors {
-            match before.get(&tensor.path) {
-                Some(was) if content(&old, was) == content(&new, tensor) => report.same += 1,
+        for tensor in unmatched {
+            match before.get(&tensor.path).filter(|was| gone.remove(&was.path)) {
                 Some(was) => compare(&reader, (&old, was), (&new, tensor), &mut report, progress)?,
-                None => match lost.get_mut(&content(&new, tensor)).and_then(Vec::pop) {
-                    Some(was) => {
-                        report.renamed.push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() })
-                    }
-                    None => report.added.push(tensor.into()),
-                },
+                None => report.added.push(tensor.into()),
             }
         }
         progress.end();
-        let gone: HashSet<&Path> = lost.values().flatten().map(|tensor| &tensor.path).collect();
         report.removed =
             old.tensors.iter().filter(|tensor| gone.contains(&tensor.path)).map(TensorEntry::from).collect();
         Ok(report)

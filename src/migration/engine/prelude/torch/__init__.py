@@ -108,9 +108,9 @@ strided = "strided"
 def _one_dim(dim, count, extra=0):
     """A dimension, counted from either end."""
     room = count + extra
-    if not -max(room, 1) <= dim < max(room, 1):
+    if not -_builtins.max(room, 1) <= dim < _builtins.max(room, 1):
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-max(room, 1)}, {max(room, 1) - 1}], but got {dim})"
+            f"Dimension out of range (expected to be in range of [{-_builtins.max(room, 1)}, {_builtins.max(room, 1) - 1}], but got {dim})"
         )
     return dim + room if dim < 0 else dim
 
@@ -125,7 +125,7 @@ def _dense(shape):
     strides, step = [], 1
     for extent in reversed(shape):
         strides.append(step)
-        step *= max(extent, 1)
+        step *= _builtins.max(extent, 1)
     return strides[::-1]
 
 
@@ -271,7 +271,7 @@ def _pair(op, a, b, to_float=False):
 
 
 def _needs_no_bool(op, a, b):
-    if all(isinstance(v, _bool) or (isinstance(v, Tensor) and v.dtype is _DTYPES["bool"]) for v in (a, b)):
+    if _builtins.all(isinstance(v, _bool) or (isinstance(v, Tensor) and v.dtype is _DTYPES["bool"]) for v in (a, b)):
         raise RuntimeError(f"{op} is not supported for bool tensors; use logical operators instead")
 
 
@@ -564,10 +564,10 @@ class Tensor(_TensorBase):
         if isinstance(split_size, _int):
             if split_size <= 0 and total:
                 raise RuntimeError("split_size must be positive")
-            sizes = [min(split_size, total - at) for at in range(0, total, split_size)] or [0]
+            sizes = [_builtins.min(split_size, total - at) for at in range(0, total, split_size)] or [0]
         else:
             sizes = list(split_size)
-            if sum(sizes) != total:
+            if _builtins.sum(sizes) != total:
                 raise RuntimeError(
                     f"split_with_sizes expects split_sizes to sum exactly to {total}, but got split_sizes={sizes}"
                 )
@@ -605,7 +605,7 @@ class Tensor(_TensorBase):
     def diagonal(self, offset=0, dim1=0, dim2=1):
         a, b = _one_dim(dim1, self.ndim), _one_dim(dim2, self.ndim)
         start = self._offset + (offset * self._strides[b] if offset >= 0 else -offset * self._strides[a])
-        extent = max(min(self._shape[a] - max(-offset, 0), self._shape[b] - max(offset, 0)), 0)
+        extent = _builtins.max(_builtins.min(self._shape[a] - _builtins.max(-offset, 0), self._shape[b] - _builtins.max(offset, 0)), 0)
         kept = [d for d in range(self.ndim) if d not in (a, b)]
         return self._viewed(
             [self._shape[d] for d in kept] + [extent],
@@ -615,8 +615,8 @@ class Tensor(_TensorBase):
 
     def __getitem__(self, key):
         keys = key if isinstance(key, tuple) else (key,)
-        used = sum(1 for k in keys if k is not None and k is not Ellipsis and not isinstance(k, _bool))
-        if any(isinstance(k, (list, Tensor)) for k in keys):
+        used = _builtins.sum(1 for k in keys if k is not None and k is not Ellipsis and not isinstance(k, _bool))
+        if _builtins.any(isinstance(k, (list, Tensor)) for k in keys):
             return self._gathered(keys)
         out, dim = self, 0
         for k in keys:
@@ -631,9 +631,9 @@ class Tensor(_TensorBase):
                 start, stop, step = k.indices(out._shape[dim])
                 if k.step is not None and k.step <= 0:
                     raise ValueError("step must be greater than zero")
-                count = max(0, -(-(stop - start) // step))
+                count = _builtins.max(0, -(-(stop - start) // step))
                 shape, strides = list(out._shape), list(out._strides)
-                offset = out._offset + min(start, shape[dim]) * strides[dim]
+                offset = out._offset + _builtins.min(start, shape[dim]) * strides[dim]
                 shape[dim] = count
                 strides[dim] *= step
                 out = out._viewed(shape, strides, offset)
@@ -666,7 +666,7 @@ class Tensor(_TensorBase):
                 raise _unavailable("Tensor[mixed indices]")
         dim, index = found
         flat = index.reshape(-1).to(int64)
-        if any(i < 0 for i in flat.tolist()):
+        if _builtins.any(i < 0 for i in flat.tolist()):
             flat = tensor([i % out._shape[dim] for i in flat.tolist()], dtype=int64)
         picked = out.index_select(dim, flat)
         return picked.reshape(*out._shape[:dim], *index._shape, *out._shape[dim + 1 :])
@@ -1161,7 +1161,7 @@ class Tensor(_TensorBase):
             self._assigned(where(key, value if isinstance(value, Tensor) else full_like(self, value), self))
             return
         keys = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(k, (list, Tensor)) for k in keys):
+        if _builtins.any(isinstance(k, (list, Tensor)) for k in keys):
             raise _unavailable("Tensor[tensor] = value")
         self[key]._assigned(value)
 
@@ -1245,7 +1245,7 @@ def numel(value):
 
 def _shape_of(shape):
     shape = _ints(shape)
-    if any(extent < 0 for extent in shape):
+    if _builtins.any(extent < 0 for extent in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension: {shape}")
     return shape
 
@@ -1293,7 +1293,7 @@ def arange(start, end=None, step=1, *, dtype=None, **_):
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0 or (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    whole = all(isinstance(v, _int) for v in (start, end, step))
+    whole = _builtins.all(isinstance(v, _int) for v in (start, end, step))
     if whole:
         count = -(-(end - start) // step)
     else:
@@ -1319,7 +1319,7 @@ def tensor(data, *, dtype=None, requires_grad=False, **_):
     level = [data]
     while level and isinstance(level[0], (list, tuple)):
         extent = len(level[0])
-        if any(not isinstance(item, (list, tuple)) or len(item) != extent for item in level):
+        if _builtins.any(not isinstance(item, (list, tuple)) or len(item) != extent for item in level):
             raise ValueError(f"expected sequence of length {extent} at dim {len(shape)}")
         shape.append(extent)
         level = [inner for item in level for inner in item]
@@ -1363,7 +1363,7 @@ def cat(tensors, dim=0, **_):
         raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
     dim = _one_dim(dim, parts[0].ndim)
     for place, part in enumerate(parts):
-        fits = part.ndim == parts[0].ndim and all(
+        fits = part.ndim == parts[0].ndim and _builtins.all(
             a == b for d, (a, b) in enumerate(zip(part._shape, parts[0]._shape)) if d != dim
         )
         if not fits:
@@ -1379,7 +1379,7 @@ concat = concatenate = cat
 
 def stack(tensors, dim=0, **_):
     parts = list(tensors)
-    if any(part._shape != parts[0]._shape for part in parts):
+    if _builtins.any(part._shape != parts[0]._shape for part in parts):
         raise RuntimeError("stack expects each tensor to be equal size")
     dim = _one_dim(dim, parts[0].ndim, 1)
     return cat([part.unsqueeze(dim) for part in parts], dim)
