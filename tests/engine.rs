@@ -184,7 +184,8 @@ fn a_renamed_key_keeps_its_tensor() {
 
 #[test]
 fn zz_sandbox() {
-    let mut entries: Vec<_> = std::fs::read_dir("tests/data/sandbox").unwrap().map(|e| e.unwrap().path()).collect();
+    let mut entries: Vec<_> =
+        std::fs::read_dir("tests/data/sandbox").unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         let source = std::fs::read_to_string(&path).unwrap() + "\ndef migrate(ckpt):\n    return ckpt\n";

@@ -31,14 +31,22 @@ pub struct Failure {
 }
 
 /// Exit codes, as the book lists them.
-mod exit {
+pub mod exit {
+    /// ckstore or the system failed.
     pub const INTERNAL: u8 = 1;
+    /// The command cannot be meant.
     pub const USAGE: u8 = 2;
+    /// The checkpoint and the target are of different groups.
     pub const INCOMPATIBLE: u8 = 3;
+    /// A step cannot be undone, or needs a script that may not run.
     pub const IRREVERSIBLE: u8 = 4;
+    /// A migration was changed after it ran, and that was forbidden.
     pub const DRIFT: u8 = 5;
+    /// Store, ledger, catalogue or file are damaged.
     pub const CORRUPT: u8 = 6;
+    /// A script failed, or what came out is wrong.
     pub const FAILED: u8 = 7;
+    /// Another process is writing.
     pub const LOCKED: u8 = 8;
 }
 
@@ -101,11 +109,6 @@ impl Failure {
     pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
         let message = format!("cannot open `{}`: {}", path.display(), plain(error));
         Failure::new("E_INPUT", message).hint("check the path")
-    }
-
-    /// Something that was found wrong, for reports that end in failure.
-    pub fn corrupt(message: String) -> Failure {
-        Failure::new("E_CORRUPT", message)
     }
 
     /// The failure as one JSON document.

@@ -46,13 +46,23 @@ impl Output {
         report: &R,
         text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Failure> {
+        if !self.json {
+            return self.text(text);
+        }
+        self.print(|out| {
+            serde_json::to_writer(&mut *out, report)?;
+            writeln!(out)
+        })
+    }
+
+    /// Prints for people what comes before a report; where JSON is asked for, nothing.
+    pub fn text(&self, text: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { self.print(text) }
+    }
+
+    fn print(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
         let mut out = io::BufWriter::new(anstream::AutoStream::new(io::stdout().lock(), self.choice()));
-        let written = if self.json {
-            serde_json::to_writer(&mut out, report).map_err(io::Error::from).and_then(|()| writeln!(out))
-        } else {
-            text(&mut out)
-        };
-        match written.and_then(|()| out.flush()) {
+        match write(&mut out).and_then(|()| out.flush()) {
             // A reader that has seen enough, such as `head`, is no failure.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) => Err(Failure::output(&error)),

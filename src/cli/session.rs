@@ -23,12 +23,10 @@ pub struct Session {
 impl Session {
     /// Looks around.
     pub fn new(global: &Global) -> Session {
-        let user = ["CKSTORE_ACTOR", "USER", "LOGNAME", "USERNAME"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
+        let named = std::env::var("CKSTORE_ACTOR").ok().filter(|name| !name.trim().is_empty());
         Session {
             store: global.store.clone(),
-            actor: user.unwrap_or_else(|| "unknown".to_owned()),
+            actor: named.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned()),
             worker: Worker::new(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ckstore"))),
             limits: Limits::default(),
             bar: Bar::new(global.json),
@@ -41,6 +39,20 @@ impl Session {
         match &self.store {
             Some(directory) => Repo::open(directory),
             None => Repo::discover(Path::new(".")),
+        }
+    }
+
+    /// The directory of the store that is meant, which need not be fit to be opened.
+    pub fn directory(&self) -> Result<PathBuf, RepoError> {
+        match &self.store {
+            Some(directory) => Ok(directory.clone()),
+            None => match Repo::find(Path::new(".")) {
+                // Its ledger may be what is lost.
+                Err(_) if self.current.join(STORE_DIRECTORY).is_dir() => {
+                    Ok(self.current.join(STORE_DIRECTORY))
+                }
+                other => other,
+            },
         }
     }
 

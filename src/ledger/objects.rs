@@ -47,20 +47,30 @@ impl Ledger {
             .map_err(LedgerError::during("list its packs"))
     }
 
-    /// Names of the records that the index places in a pack, with their stored lengths in bytes.
+    /// The records that the index places in a pack, in the order of their places.
     ///
     /// # Errors
     ///
     /// If the ledger cannot be read.
-    pub fn records_of(&self, pack: &PackId) -> Result<Vec<(ObjectId, u64)>, LedgerError> {
+    pub fn records_of(&self, pack: &PackId) -> Result<Vec<(ObjectId, Location)>, LedgerError> {
         self.connection
             .prepare_cached(
-                "SELECT objects.name, stored_bytes FROM objects JOIN packs ON packs.number = objects.pack
+                "SELECT objects.name, offset, stored_bytes, raw_bytes, codec
+                 FROM objects JOIN packs ON packs.number = objects.pack
                  WHERE packs.name = ?1 ORDER BY objects.offset",
             )
             .and_then(|mut statement| {
                 statement
-                    .query_map([pack.0.as_bytes()], |row| Ok((text::id(row, 0)?, text::count(row, 1)?)))?
+                    .query_map([pack.0.as_bytes()], |row| {
+                        let location = Location {
+                            pack: *pack,
+                            offset: text::count(row, 1)?,
+                            stored_bytes: text::count(row, 2)?,
+                            raw_bytes: text::count(row, 3)?,
+                            codec: row.get(4)?,
+                        };
+                        Ok((text::id(row, 0)?, location))
+                    })?
                     .collect()
             })
             .map_err(LedgerError::during("list the records of a pack"))
@@ -126,5 +136,18 @@ impl Change<'_> {
             .and_then(|_| self.transaction.execute("DELETE FROM packs WHERE name = ?1", [name]))
             .map(drop)
             .map_err(LedgerError::during("remove a pack"))
+    }
+
+    /// Forgets where a record lies.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be written.
+    pub fn forget_object(&self, id: &ObjectId) -> Result<(), LedgerError> {
+        self.transaction
+            .prepare_cached("DELETE FROM objects WHERE name = ?1")
+            .and_then(|mut statement| statement.execute([id.as_bytes()]))
+            .map(drop)
+            .map_err(LedgerError::during("forget a record"))
     }
 }

@@ -93,25 +93,42 @@ impl Ledger {
         Ok(Change { transaction })
     }
 
-    /// Asks SQLite to check its file, and returns what it finds wrong.
+    /// Asks SQLite to check its file and every name of a row that another table should have, and returns
+    /// what it finds wrong.
     ///
     /// # Errors
     ///
     /// If the check itself cannot run.
     pub fn check_file(&self) -> Result<Vec<String>, LedgerError> {
         let during = || LedgerError::during("check its file");
-        let mut findings = Vec::new();
-        for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
-            let mut statement = self.connection.prepare(pragma).map_err(during())?;
-            let mut rows = statement.query([]).map_err(during())?;
-            while let Some(row) = rows.next().map_err(during())? {
-                let text: String = row.get(0).map_err(during())?;
-                if text != "ok" {
-                    findings.push(text);
-                }
-            }
-        }
+        let mut findings: Vec<String> = self
+            .connection
+            .prepare("PRAGMA integrity_check")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .map_err(during())?;
+        findings.retain(|text| text != "ok");
+        let dangling: Vec<(String, String)> = self
+            .connection
+            .prepare("SELECT DISTINCT \"table\", parent FROM pragma_foreign_key_check")
+            .and_then(|mut statement| {
+                statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            })
+            .map_err(during())?;
+        findings.extend(dangling.into_iter().map(|(table, parent)| {
+            format!("table `{table}` names rows of table `{parent}` that are not there")
+        }));
         Ok(findings)
+    }
+
+    /// A number that changes whenever another process changes the ledger.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn data_version(&self) -> Result<i64, LedgerError> {
+        self.connection
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .map_err(LedgerError::during("read its version"))
     }
 }
 

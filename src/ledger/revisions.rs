@@ -58,6 +58,25 @@ impl Ledger {
         rows.into_iter().map(decode).collect()
     }
 
+    /// Passes every revision to `see` as its row says it, oldest first: its name, its tree, and the text
+    /// that should hash to that name.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn each_revision(&self, see: &mut dyn FnMut(ObjectId, ObjectId, &str)) -> Result<(), LedgerError> {
+        let mut each = || {
+            let mut statement =
+                self.connection.prepare_cached("SELECT name, tree, body FROM revisions ORDER BY number")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                see(text::id(row, 0)?, text::id(row, 1)?, row.get_ref(2)?.as_str()?);
+            }
+            Ok(())
+        };
+        each().map_err(LedgerError::during("list its revisions"))
+    }
+
     /// Names of the revisions whose name starts with these hexadecimal digits, at most `limit`.
     ///
     /// # Errors

@@ -54,7 +54,8 @@ pub struct StepRow {
     pub hash: ObjectId,
 }
 
-const COLUMNS: &str = "seq, ref, revision, kind, migration, version, group_number, digest, script, method,
+pub(super) const COLUMNS: &str =
+    "seq, ref, revision, kind, migration, version, group_number, digest, script, method,
     input_tree, output_tree, change_record, engine, started, finished, status, error, actor,
     previous_hash, hash";
 
@@ -110,6 +111,28 @@ impl Ledger {
             .prepare_cached(&format!("SELECT {COLUMNS} FROM steps {filter} ORDER BY seq"))
             .and_then(|mut statement| statement.query_map([value], read)?.collect())
             .map_err(LedgerError::during("read the history"))
+    }
+}
+
+impl Ledger {
+    /// Passes every row that reads as one to `see`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn each_step(&self, see: &mut dyn FnMut(StepRow)) -> Result<(), LedgerError> {
+        let mut each = || {
+            let mut statement =
+                self.connection.prepare_cached(&format!("SELECT {COLUMNS} FROM steps ORDER BY seq"))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if let Ok(row) = read(row) {
+                    see(row);
+                }
+            }
+            Ok(())
+        };
+        each().map_err(LedgerError::during("read the history"))
     }
 }
 

@@ -426,10 +426,10 @@ fn preallocate(file: &DurableFile, tree: &Tree) -> std::io::Result<()> {
     {
         use rustix::fs::FallocateFlags;
         let bytes = tree.file_bytes();
-        match rustix::fs::fallocate(file.file(), FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
-            Err(rustix::io::Errno::NOSPC) => return Err(std::io::ErrorKind::StorageFull.into()),
-            // Not every file system can; then writing finds out.
-            Ok(()) | Err(_) => {}
+        let reserved = rustix::fs::fallocate(file.file(), FallocateFlags::KEEP_SIZE, 0, bytes.max(1));
+        // Not every file system can; then writing finds out.
+        if reserved == Err(rustix::io::Errno::NOSPC) {
+            return Err(std::io::ErrorKind::StorageFull.into());
         }
     }
     #[cfg(not(target_os = "linux"))]

@@ -14,7 +14,10 @@ use super::lock::Lock;
 pub const STORE_DIRECTORY: &str = ".ckstore";
 
 /// Name of the ledger's file in the store's directory.
-const LEDGER_FILE: &str = "ledger.db";
+pub(super) const LEDGER_FILE: &str = "ledger.db";
+
+/// What an interrupted [`Repo::init`] may leave beside it: the ledger before it has its name.
+pub(super) const LEDGER_LEFTOVERS: [&str; 3] = ["tmp-ledger.db", "tmp-ledger.db-wal", "tmp-ledger.db-shm"];
 
 /// An open store: objects in packs, and the ledger.
 #[derive(Debug)]
@@ -42,9 +45,9 @@ impl Repo {
         let has_packs = directory.join("packs").exists();
         let store = if has_packs { Store::open(directory)? } else { Store::create(directory)? };
         // The ledger makes the directory a store; it appears last, and under its name only when whole.
-        let unfinished = directory.join("tmp-ledger.db");
-        for suffix in ["", "-wal", "-shm"] {
-            let leftover = directory.join(format!("tmp-ledger.db{suffix}"));
+        let unfinished = directory.join(LEDGER_LEFTOVERS[0]);
+        for name in LEDGER_LEFTOVERS {
+            let leftover = directory.join(name);
             if leftover.exists() {
                 fs::remove_file(&leftover).map_err(RepoError::io("remove", &leftover))?;
             }
@@ -79,10 +82,19 @@ impl Repo {
     ///
     /// [`RepoError::NoStore`] if there is none.
     pub fn discover(start: &Path) -> Result<Repo, RepoError> {
+        Repo::open(&Repo::find(start)?)
+    }
+
+    /// Finds the directory of the nearest store, and opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::NoStore`] if there is none.
+    pub fn find(start: &Path) -> Result<PathBuf, RepoError> {
         let start = absolute(start)?;
-        let found = start.ancestors().map(|folder| folder.join(STORE_DIRECTORY));
-        match found.into_iter().find(|directory| directory.join(LEDGER_FILE).exists()) {
-            Some(directory) => Repo::open(&directory),
+        let mut found = start.ancestors().map(|folder| folder.join(STORE_DIRECTORY));
+        match found.find(|directory| directory.join(LEDGER_FILE).exists()) {
+            Some(directory) => Ok(directory),
             None => Err(RepoError::NoStore { start }),
         }
     }

@@ -30,9 +30,7 @@ pub fn export(
         sink(bytes)
     };
     let failed = |id: ObjectId| move |source| crate::store::StoreError::Sink { id, source };
-    // Runs of objects are read ahead of the writing; literals between them are put in at their place.
-    let mut parts = tree.parts.iter().peekable();
-    while let Some(part) = parts.next() {
+    for part in &tree.parts {
         let stored = match *part {
             TreePart::Literal(bytes) => {
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(rest.len());

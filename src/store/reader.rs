@@ -94,6 +94,31 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As [`references`](Reader::references), and makes sure that index and lists fit each other, so that
+    /// all that is left to prove are the records by themselves. No bytes of the object are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn check(&self, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
+        match self.find(*id)? {
+            Found::One(_) => Ok(Vec::new()),
+            Found::Many(list) => {
+                (0..list.frames.len()).try_for_each(|frame| self.piece(0, *id, &list, frame).map(drop))?;
+                Ok(list.frames)
+            }
+        }
+    }
+
+    /// Reads and proves one record, whatever it is part of.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn verify(&self, id: &ObjectId) -> Result<(), StoreError> {
+        self.read_stored(id, &mut Frame::default()).map(drop)
+    }
+
     /// The object's bytes, if they are at most `limit_bytes`.
     ///
     /// # Errors

@@ -23,14 +23,17 @@ pub(super) fn apply(
 
     let mut graph = graph.clone();
     for (id, node) in answer.changed {
-        *graph.nodes.get_mut(id.index()).ok_or_else(|| refuse("it changes a node that does not exist"))? = node;
+        *graph.nodes.get_mut(id.index()).ok_or_else(|| refuse("it changes a node that does not exist"))? =
+            node;
     }
     graph.nodes.extend(answer.added);
     graph.root = answer.root;
     graph.storages.extend(answer.storages);
 
     let exists = |id: NodeId| id.index() < total_nodes;
-    if !exists(graph.root) || (0..total_nodes).any(|i| !graph.children(NodeId(i as u32)).into_iter().all(exists)) {
+    if !exists(graph.root)
+        || (0..total_nodes).any(|i| !graph.children(NodeId(i as u32)).into_iter().all(exists))
+    {
         return Err(refuse("it refers to a node that does not exist"));
     }
     let mut tensors = graph.nodes.iter().filter_map(|node| match &node.kind {

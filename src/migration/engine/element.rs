@@ -53,9 +53,7 @@ impl Number {
         match self {
             Number::Int(value) => value,
             Number::Float(value) if value.is_nan() => i64::MIN.into(),
-            Number::Float(value) => {
-                i64::try_from(value.trunc() as i128).map_or(i64::MIN.into(), i128::from)
-            }
+            Number::Float(value) => i64::try_from(value.trunc() as i128).map_or(i64::MIN.into(), i128::from),
         }
     }
 
@@ -71,7 +69,9 @@ impl Number {
 pub(super) fn decode(dtype: Dtype, bytes: &[u8]) -> Lanes {
     macro_rules! floats {
         ($n:literal, $read:expr) => {
-            Lanes::Float(bytes.chunks_exact($n).map(|b| $read(b.try_into().expect("chunks are exact"))).collect())
+            Lanes::Float(
+                bytes.chunks_exact($n).map(|b| $read(b.try_into().expect("chunks are exact"))).collect(),
+            )
         };
     }
     macro_rules! ints {

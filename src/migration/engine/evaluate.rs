@@ -2,7 +2,9 @@
 
 use super::element::{Lanes, Number, computed, decode, encode, rounded};
 use super::expr::{is_float, is_integer};
-use super::{BinaryOp, EngineError, Expr, FoldOp, Operand, Shape, Step, StepId, StorageBytes, UnaryOp, Window};
+use super::{
+    BinaryOp, EngineError, Expr, FoldOp, Operand, Shape, Step, StepId, StorageBytes, UnaryOp, Window,
+};
 use crate::value::{Dtype, Storage, StorageId};
 
 /// How many elements are computed at a time.
@@ -152,8 +154,14 @@ impl Run<'_> {
     }
 
     /// The bytes that a window spans, and the element they begin with.
-    fn span(&mut self, storage: StorageId, dtype: Dtype, window: &Window) -> Result<(u64, Vec<u8>), EngineError> {
-        let reach: u64 = window.shape.iter().zip(&window.strides).map(|(&n, &s)| n.saturating_sub(1) * s).sum();
+    fn span(
+        &mut self,
+        storage: StorageId,
+        dtype: Dtype,
+        window: &Window,
+    ) -> Result<(u64, Vec<u8>), EngineError> {
+        let reach: u64 =
+            window.shape.iter().zip(&window.strides).map(|(&n, &s)| n.saturating_sub(1) * s).sum();
         let item = dtype.item_bytes();
         if window.elements() == 0 {
             return Ok((0, Vec::new()));
@@ -262,8 +270,8 @@ impl Run<'_> {
                 }
             }
             Step::Binary { op, left, right, dtype } => {
-                let left = self.operand(*left, *dtype, place, start, count)?;
-                let right = self.operand(*right, *dtype, place, start, count)?;
+                let left = self.operand(*left, *op, *dtype, place, start, count)?;
+                let right = self.operand(*right, *op, *dtype, place, start, count)?;
                 for i in 0..count as usize {
                     encode(shape.dtype, binary(*op, *dtype, left.get(i), right.get(i)), &mut out);
                 }
@@ -288,27 +296,30 @@ impl Run<'_> {
     fn operand(
         &mut self,
         operand: Operand,
+        op: BinaryOp,
         dtype: Dtype,
         place: usize,
         start: u64,
         count: u64,
     ) -> Result<Numbers, EngineError> {
+        // In products and quotients a single number takes part as wide as half-width floats are computed;
+        // elsewhere it is rounded first. Measured on PyTorch 2.15 for the CPU.
+        let wide = matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::FloorDiv) && is_float(dtype);
+        let single = |number: Number| {
+            Numbers::Same(if wide {
+                Number::Float(computed(dtype, number.float()))
+            } else {
+                rounded(dtype, number)
+            })
+        };
         match operand {
-            // A Python number takes part with full width in what half-width floats are computed in.
-            Operand::Scalar(scalar) => {
-                let number = Number::of(scalar);
-                Ok(Numbers::Same(if is_float(dtype) {
-                    Number::Float(computed(dtype, number.float()))
-                } else {
-                    rounded(dtype, number)
-                }))
-            }
+            Operand::Scalar(scalar) => Ok(single(Number::of(scalar))),
             Operand::Step(id) => {
                 let shape = &self.shapes[id as usize];
                 let source = shape.dtype;
                 if shape.elements == 1 && self.shapes[place].elements != 1 {
                     let lanes = decode(source, &self.pull(id as usize, 0, 1)?);
-                    return Ok(Numbers::Same(rounded(dtype, lanes.get(0))));
+                    return Ok(single(lanes.get(0)));
                 }
                 let lanes = decode(source, &self.pull(id as usize, start, count)?);
                 Ok(Numbers::Each(lanes, (source != dtype).then_some(dtype)))
@@ -390,7 +401,11 @@ impl Folded {
             (Some((_, Number::Float(old))), _) if old.is_nan() => false,
             (Some(_), Number::Float(new)) if new.is_nan() => true,
             (Some((_, Number::Int(old))), Number::Int(new)) => {
-                if wins(1.0, 0.0) { new > old } else { new < old }
+                if wins(1.0, 0.0) {
+                    new > old
+                } else {
+                    new < old
+                }
             }
             (Some((_, old)), new) => wins(new.float(), old.float()),
         };
@@ -469,9 +484,13 @@ fn unary(op: UnaryOp, dtype: Dtype, number: Number) -> Number {
         (UnaryOp::Neg, Number::Int(value)) => Number::Int(value.wrapping_neg()),
         (UnaryOp::Abs, Number::Float(value)) => Number::Float(value.abs()),
         (UnaryOp::Abs, Number::Int(value)) => Number::Int(value.abs()),
-        (UnaryOp::Sign, Number::Float(value)) => {
-            Number::Float(if value > 0.0 { 1.0 } else if value < 0.0 { -1.0 } else { 0.0 })
-        }
+        (UnaryOp::Sign, Number::Float(value)) => Number::Float(if value > 0.0 {
+            1.0
+        } else if value < 0.0 {
+            -1.0
+        } else {
+            0.0
+        }),
         (UnaryOp::Sign, Number::Int(value)) => Number::Int(value.signum()),
         (UnaryOp::Not, number) => Number::Int((!number.truth()).into()),
         (UnaryOp::IsNan, number) => Number::Int(number.float().is_nan().into()),
