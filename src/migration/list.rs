@@ -10,6 +10,9 @@ use crate::value::{Graph, Kind, NodeId, Tail};
 /// The key of the list where nothing else is said.
 pub const DEFAULT_LIST_KEY: &str = "migrations";
 
+/// The key of migrate-ckpt's list, which is one of plain names.
+pub const MIGRATE_CKPT_LIST_KEY: &str = "_migrate-ckpt-migrations";
+
 /// Where the history is kept.
 const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
 
@@ -136,10 +139,13 @@ pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
 ///
 /// If there is something under the key that is no list.
 pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListError> {
-    let entry = new_entry(graph, key, listed);
+    let is_plain = is_plain(graph, key);
+    let entry = if is_plain { graph.add_str(&listed.name) } else { new_entry(graph, key, listed) };
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
-    add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+    if !is_plain {
+        add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+    }
     Ok(())
 }
 
@@ -156,10 +162,14 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
         Some(last) => return Err(fail(format!("its last entry is `{}`, not `{name}`", last.name))),
         None => return Err(fail("it is empty".into())),
     };
+    let is_plain = is_plain(graph, key);
     let list = list_node(graph, key)?;
     let tail = &mut graph.node_mut(list).tail;
     if let Some(place) = tail.iter().rposition(|step| matches!(step, Tail::Append(_))) {
         tail.remove(place);
+    }
+    if is_plain {
+        return Ok(());
     }
     add_history(graph, Done::Rollback, name, last.signature.as_deref());
     Ok(())
@@ -172,6 +182,7 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
 /// If there is something under the key that is no list.
 pub fn replace(graph: &mut Graph, key: &str, listed: &[Listed]) -> Result<(), ListError> {
     let known = read(graph, key)?.unwrap_or_default();
+    let is_plain = is_plain(graph, key);
     let list = list_node(graph, key)?;
     let old: Vec<NodeId> = graph.elements(list).collect();
     let mut tail = Vec::new();
@@ -179,12 +190,22 @@ pub fn replace(graph: &mut Graph, key: &str, listed: &[Listed]) -> Result<(), Li
         let kept = known.iter().position(|other| other.name == entry.name).map(|place| old[place]);
         let node = match kept {
             Some(node) => node,
+            None if is_plain => graph.add_str(&entry.name),
             None => new_entry(graph, key, entry),
         };
         tail.push(Tail::Append(node));
     }
     graph.node_mut(list).tail = tail;
     Ok(())
+}
+
+/// Whether a list is one of plain names: as its entries are, else as the framework has it whose key this is.
+fn is_plain(graph: &Graph, key: &str) -> bool {
+    let first = graph.get(graph.root, key).and_then(|list| graph.elements(list).next());
+    match first {
+        Some(entry) => graph.as_str(entry).is_some(),
+        None => key == MIGRATE_CKPT_LIST_KEY,
+    }
 }
 
 fn list_node(graph: &mut Graph, key: &str) -> Result<NodeId, ListError> {
@@ -325,6 +346,20 @@ mod tests {
         remove_last(&mut graph, "migrations", "m2").unwrap();
         assert_eq!(read(&graph, "migrations"), Ok(Some(vec![listed("m1")])));
         assert_eq!(executed(&graph), [("m1".to_owned(), Some("abc".to_owned()))]);
+    }
+
+    #[test]
+    fn a_list_of_plain_names_stays_one() {
+        let mut graph = with_history();
+        append(&mut graph, MIGRATE_CKPT_LIST_KEY, &listed("0_a")).unwrap();
+        append(&mut graph, MIGRATE_CKPT_LIST_KEY, &listed("1_b")).unwrap();
+        replace(&mut graph, MIGRATE_CKPT_LIST_KEY, &[listed("0_a"), listed("2_c")]).unwrap();
+        remove_last(&mut graph, MIGRATE_CKPT_LIST_KEY, "2_c").unwrap();
+        append(&mut graph, MIGRATE_CKPT_LIST_KEY, &listed("3_d")).unwrap();
+        let list = graph.get(graph.root, MIGRATE_CKPT_LIST_KEY).unwrap();
+        let names: Vec<_> = graph.elements(list).map(|entry| graph.as_str(entry).unwrap()).collect();
+        assert_eq!(names, ["0_a", "3_d"]);
+        assert!(executed(&graph).is_empty());
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Repo {
             .ok_or_else(|| RepoError::ScriptMissing { migration: step.migration.clone() })?;
         let entry = Applied {
             name: migration.name.clone(),
-            version: Some(migration.version.to_string()),
+            version: migration.version.named(),
             is_final: false,
             digest: Some(migration.digest),
             signature: Some(migration.digest.to_string()),
