@@ -262,8 +262,8 @@ impl Run<'_> {
                 }
             }
             Step::Binary { op, left, right, dtype } => {
-                let left = self.operand(*left, *dtype, place, start, count)?;
-                let right = self.operand(*right, *dtype, place, start, count)?;
+                let left = self.operand(*left, *op, *dtype, place, start, count)?;
+                let right = self.operand(*right, *op, *dtype, place, start, count)?;
                 for i in 0..count as usize {
                     encode(shape.dtype, binary(*op, *dtype, left.get(i), right.get(i)), &mut out);
                 }
@@ -288,27 +288,30 @@ impl Run<'_> {
     fn operand(
         &mut self,
         operand: Operand,
+        op: BinaryOp,
         dtype: Dtype,
         place: usize,
         start: u64,
         count: u64,
     ) -> Result<Numbers, EngineError> {
+        // In products and quotients a single number takes part as wide as half-width floats are computed;
+        // elsewhere it is rounded first. Measured on PyTorch 2.15 for the CPU.
+        let wide = matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::FloorDiv) && is_float(dtype);
+        let single = |number: Number| {
+            Numbers::Same(if wide {
+                Number::Float(computed(dtype, number.float()))
+            } else {
+                rounded(dtype, number)
+            })
+        };
         match operand {
-            // A Python number takes part with full width in what half-width floats are computed in.
-            Operand::Scalar(scalar) => {
-                let number = Number::of(scalar);
-                Ok(Numbers::Same(if is_float(dtype) {
-                    Number::Float(computed(dtype, number.float()))
-                } else {
-                    rounded(dtype, number)
-                }))
-            }
+            Operand::Scalar(scalar) => Ok(single(Number::of(scalar))),
             Operand::Step(id) => {
                 let shape = &self.shapes[id as usize];
                 let source = shape.dtype;
                 if shape.elements == 1 && self.shapes[place].elements != 1 {
                     let lanes = decode(source, &self.pull(id as usize, 0, 1)?);
-                    return Ok(Numbers::Same(rounded(dtype, lanes.get(0))));
+                    return Ok(single(lanes.get(0)));
                 }
                 let lanes = decode(source, &self.pull(id as usize, start, count)?);
                 Ok(Numbers::Each(lanes, (source != dtype).then_some(dtype)))

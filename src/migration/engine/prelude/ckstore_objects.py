@@ -371,6 +371,13 @@ def value_of(module, name):
     return found
 
 
+def size_of(extents):
+    """A shape."""
+    from ckstore_tensor import Size
+
+    return Size(extents)
+
+
 def path_of(value):
     """The path under which a checkpoint names a value, or None."""
     try:
