@@ -1,5 +1,8 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod console;
+mod fsck;
+mod gc;
 mod layering;
 mod reference;
+mod support;
