@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::durable::{DurableFile, directory_of};
+use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -405,14 +405,13 @@ fn default_message(planned: &Planned) -> String {
     }
 }
 
-/// Finds out before any work whether the file can be written at all.
+/// Finds out before any work whether the file can be written at all, and tidies up what an interrupted
+/// checkout left beside it.
 fn check_writable(path: &Path) -> Result<(), RepoError> {
     let directory = directory_of(path);
-    tempfile::Builder::new()
-        .prefix(".ckstore-")
-        .tempfile_in(directory)
-        .map(drop)
-        .map_err(RepoError::io("write in", directory))?;
+    DurableFile::create(path).map(drop).map_err(RepoError::io("write in", directory))?;
+    // What cannot be tidied up does no harm.
+    let _ = durable::remove_leftovers(path);
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
