@@ -1,5 +1,6 @@
 //! Behaviour of the whole program, one topic to a file.
 
+mod crash;
 mod fsck;
 mod gc;
 mod support;
