@@ -433,6 +433,117 @@ fn sweep(points: usize) {
     });
 }
 
+/// A call as strace tells it: its name, the paths in it, in order.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    paths: Vec<String>,
+}
+
+impl Stage {
+    /// What the command does to files, in order.
+    fn trace(&self) -> Vec<Call> {
+        let log = self.dir.path().join("trace");
+        self.reset();
+        let options = ["-e".into(), format!("trace={CALLS}"), "-o".into(), log.display().to_string()];
+        assert!(self.traced(&options).status().unwrap().success());
+        let home = self.home().display().to_string();
+        let text = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
+        let calls = text.lines().filter_map(|line| {
+            let (name, arguments) = line.split_once('(')?;
+            // Descriptors come as 7</path>, paths in quotes and relative to the folder.
+            let mut paths: Vec<String> = Vec::new();
+            let names = if name.contains("write") { &arguments[..arguments.find(',')?] } else { arguments };
+            for piece in names.split(['<', '>', '"']).filter(|piece| piece.contains('/')) {
+                let path = piece.strip_prefix(&home).unwrap_or(piece);
+                paths.push(path.trim_start_matches('/').to_owned());
+            }
+            Some(Call { name: name.to_owned(), paths })
+        });
+        calls.collect()
+    }
+}
+
+fn is_sync(call: &Call, path: &str) -> bool {
+    ["fsync", "fdatasync"].contains(&call.name.as_str()) && call.paths == [path]
+}
+
+fn is_write(call: &Call, path: &str) -> bool {
+    ["write", "pwrite64", "writev", "copy_file_range"].contains(&call.name.as_str())
+        && call.paths.iter().any(|p| p == path)
+}
+
+/// Where in `calls` a file gets its name: the place, the old name, the new one.
+fn renames(calls: &[Call]) -> Vec<(usize, &str, &str)> {
+    let renames = calls.iter().enumerate().filter(|(_, call)| call.name.starts_with("rename"));
+    let named = renames.map(|(place, call)| {
+        let paths: Vec<&str> =
+            call.paths.iter().map(String::as_str).filter(|path| !path.is_empty()).collect();
+        (place, paths[0], paths[paths.len() - 1])
+    });
+    named.collect()
+}
+
+#[test]
+fn objects_are_synced_before_the_ledger_and_the_file_before_its_name() {
+    if !can_trace() {
+        return;
+    }
+    for scenario in SCENARIOS {
+        let name = scenario.name;
+        let stage = Stage::new(scenario);
+        let calls = stage.trace();
+        let wal = ".ckstore/ledger.db-wal";
+        let mut packs = 0;
+        let mut files = 0;
+        for (place, old, new) in renames(&calls) {
+            let folder = new.rsplit_once('/').map_or("", |(folder, _)| folder);
+            // Whatever gets a name is whole on the disk before, and its name after.
+            let last_write = calls[..place].iter().rposition(|call| is_write(call, old)).unwrap();
+            assert!(
+                calls[last_write..place].iter().any(|call| is_sync(call, old)),
+                "{name}: {old} is not synced"
+            );
+            let named = calls[place..].iter().position(|call| is_sync(call, folder));
+            let named = place + named.unwrap_or_else(|| panic!("{name}: `{folder}` is not synced"));
+            let before = |call: &Call| is_write(call, wal);
+            if old.contains("packs/tmp-") {
+                packs += 1;
+                let ledger = calls[last_write..named].iter().any(before);
+                assert!(!ledger, "{name}: the ledger is written before {new} is on the disk");
+                assert!(calls[named..].iter().any(before), "{name}: the ledger never learns of {new}");
+            }
+            if Some(new) == scenario.destination {
+                files += 1;
+                let first_write = calls.iter().position(|call| is_write(call, old)).unwrap();
+                let committed = calls[..first_write].iter().rposition(before);
+                let synced = calls[..first_write].iter().rposition(|call| is_sync(call, wal));
+                assert!(synced >= committed, "{name}: the file is written before the ledger is on the disk");
+            }
+        }
+        assert_eq!(files, usize::from(scenario.destination.is_some()), "{name}: {calls:#?}");
+        assert!(packs > 0 || scenario.destination.is_some(), "{name}");
+        // What is removed was given up by the ledger before.
+        for (place, call) in calls.iter().enumerate().filter(|(_, call)| call.name.starts_with("unlink")) {
+            if call.paths.iter().any(|path| path.ends_with(".pack")) {
+                let committed = calls[..place].iter().rposition(|call| is_write(call, wal)).unwrap();
+                assert!(calls[committed..place].iter().any(|call| is_sync(call, wal)), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn folders_of_a_new_store_are_synced() {
+    if !can_trace() {
+        return;
+    }
+    let stage = Stage::new(&SCENARIOS[0]);
+    let calls = stage.trace();
+    let made = calls.iter().position(|call| call.name == "mkdir" && call.paths.is_empty()).unwrap();
+    assert!(calls[made..].iter().any(|call| is_sync(call, "")), "{calls:#?}");
+}
+
 #[test]
 fn a_few_calls_of_each_command_are_safe_to_stop_at() {
     sweep(5);
