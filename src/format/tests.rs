@@ -2,8 +2,9 @@
 //! broken ones named for what is wrong with them.
 
 use super::outline::Parts;
+use super::zip::tests::zip;
 use super::*;
-use crate::value::{Dtype, Kind, Storage, StorageRef, Tail, Tensor};
+use crate::value::{Dtype, Kind, NodeId, Storage, StorageRef, Tail, Tensor};
 
 pub(super) fn corpus(path: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus").join(path);
@@ -345,6 +346,88 @@ fn a_storage_seen_as_two_types_is_written_untyped() {
     assert_eq!((dtype("a"), dtype("b")), (Dtype::F32, Dtype::I32));
 }
 
+/// A torch file of this pickle and one storage.
+fn torch_file(pickle: &[u8], storage: (u16, &[u8])) -> Vec<u8> {
+    let entries =
+        [("a/data.pkl", 0, pickle), ("a/data/0", storage.0, storage.1), ("a/version", 0, &b"3\n"[..])];
+    zip(b"", &entries)
+}
+
+#[test]
+fn a_tensor_that_reaches_beyond_its_storage_is_refused() {
+    for name in ["tensor_oob_size", "tensor_oob_offset"] {
+        let file = torch_file(&corpus(&format!("malicious/pkl_{name}.pkl")), (0, &[0; 12]));
+        let outline = scan(&file, None, &Limits::default()).unwrap().outline;
+        let error = chain(&decode(&outline, &Limits::default()).unwrap_err());
+        assert!(error.ends_with("it reaches beyond its storage"), "{error}");
+    }
+}
+
+#[test]
+fn a_compressed_storage_is_refused() {
+    let error = chain(&round(&torch_file(b"N.", (8, &[0; 12]))).unwrap_err());
+    assert!(error.ends_with("`a/data/0` is a compressed storage, which is not supported"), "{error}");
+}
+
+#[test]
+fn a_compressed_pickle_is_read_and_comes_back_as_it_was() {
+    let pickle = b"\x80\x02]q\x00.";
+    let file = zip(b"", &[("a/data.pkl", 8, pickle), ("a/version", 0, b"3\n")]);
+    let (scanned, graph, _) = round(&file).unwrap();
+    assert_eq!(graph.kind(graph.root), &Kind::List);
+    assert_eq!(assemble(&scanned.outline, &|_| unreachable!()), file);
+}
+
+#[test]
+fn tensors_over_a_storage_of_two_classes_stay_calls() {
+    let mut graph = Graph::new();
+    let call = |graph: &mut Graph, class: &str| {
+        let tag = graph.add_str("storage");
+        let class = graph.add(Kind::Global { module: "torch".into(), name: class.into() });
+        let (key, location, three) = (graph.add_str("0"), graph.add_str("cpu"), graph.add(Kind::Int(3)));
+        let id = graph.add(Kind::Tuple(vec![tag, class, key, location, three]));
+        let storage = graph.add(Kind::PersistentId(id));
+        let zero = graph.add(Kind::Int(0));
+        let one = graph.add(Kind::Int(1));
+        let (shape, strides) = (graph.add(Kind::Tuple(vec![three])), graph.add(Kind::Tuple(vec![one])));
+        let no = graph.add(Kind::Bool(false));
+        let hooks = graph.add(Kind::None);
+        let args = graph.add(Kind::Tuple(vec![storage, zero, shape, strides, no, hooks]));
+        let callee = Kind::Global { module: "torch._utils".into(), name: "_rebuild_tensor_v2".into() };
+        let callee = graph.add(callee);
+        graph.add(Kind::Reduce { callee, args })
+    };
+    let root = graph.root;
+    for (key, class) in [("a", "FloatStorage"), ("b", "IntStorage")] {
+        let node = call(&mut graph, class);
+        graph.set(root, key, node);
+    }
+    let file = torch_file(&pickle::write(&graph, 2).unwrap(), (0, &[0; 12]));
+    let (_, read, _) = round(&file).unwrap();
+    assert_eq!(tensors(&read), 0);
+}
+
+#[test]
+fn hooks_that_two_tensors_share_stay_shared() {
+    let file = corpus("zip/tied.pt");
+    let limits = Limits::default();
+    let scanned = scan(&file, None, &limits).unwrap();
+    let mut graph = decode(&scanned.outline, &limits).unwrap();
+    let callee = graph.add(Kind::Global { module: "collections".into(), name: "OrderedDict".into() });
+    let args = graph.add(Kind::Tuple(Vec::new()));
+    let hooks = graph.add(Kind::Reduce { callee, args });
+    for key in ["c", "d"] {
+        let id = graph.get(graph.root, key).unwrap();
+        let Kind::Tensor(tensor) = &mut graph.node_mut(id).kind else { panic!("`{key}` is no tensor") };
+        assert_eq!(tensor.hooks, None);
+        tensor.hooks = Some(hooks);
+    }
+    let (_, read, _) = round(&write(&file, &scanned, &graph).unwrap()).unwrap();
+    let hooks = |key| -> Option<NodeId> { read.as_tensor(read.get(read.root, key).unwrap()).unwrap().hooks };
+    assert!(hooks("c").is_some());
+    assert_eq!(hooks("c"), hooks("d"));
+}
+
 #[test]
 fn what_safetensors_cannot_hold_is_refused_by_name() {
     let file = corpus("safetensors/meta.safetensors");
@@ -444,6 +527,10 @@ fn storages_over_four_gibibytes_are_laid_out_with_zip64() {
     let found: Vec<_> = scanned.spans.iter().rev().take(3).rev().map(|span| span.bytes).collect();
     assert_eq!(found, sizes);
     assert!(scanned.spans.iter().all(|span| span.offset % 64 == 0));
+    // The first large one's local header: a zip64 field of the content's length, the stored one's unknown.
+    let field = b"\x01\0\x10\0\x40\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0";
+    let is_there = |(_, part): &(u64, Vec<u8>)| part.windows(field.len()).any(|window| window == field);
+    assert!(sparse.parts.iter().any(is_there));
 }
 
 #[test]

@@ -389,3 +389,80 @@ impl Fields<'_> {
         u64::from_le_bytes(self.take())
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::tests::chain;
+    use super::*;
+
+    /// A zip of these entries, each stored by its method, after some bytes that its offsets count.
+    pub(in crate::format) fn zip(before: &[u8], entries: &[(&str, u16, &[u8])]) -> Vec<u8> {
+        let mut file = before.to_vec();
+        let mut central = Vec::new();
+        for (name, method, bytes) in entries {
+            let stored = match method {
+                8 => miniz_oxide::deflate::compress_to_vec(bytes, 6),
+                _ => bytes.to_vec(),
+            };
+            let mut common = [0; 22];
+            common[4..6].copy_from_slice(&method.to_le_bytes());
+            common[10..14].copy_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+            common[14..18].copy_from_slice(&(stored.len() as u32).to_le_bytes());
+            common[18..22].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+            central.extend(b"PK\x01\x02\0\0");
+            central.extend(common);
+            central.extend((name.len() as u32).to_le_bytes());
+            central.extend([0; 10]);
+            central.extend((file.len() as u32).to_le_bytes());
+            central.extend(name.bytes());
+            file.extend(b"PK\x03\x04");
+            file.extend(common);
+            file.extend((name.len() as u32).to_le_bytes());
+            file.extend(name.bytes());
+            file.extend(stored);
+        }
+        let offset = file.len() as u32;
+        file.extend(&central);
+        file.extend(b"PK\x05\x06\0\0\0\0");
+        file.extend((entries.len() as u16).to_le_bytes());
+        file.extend((entries.len() as u16).to_le_bytes());
+        file.extend((central.len() as u32).to_le_bytes());
+        file.extend(offset.to_le_bytes());
+        file.extend([0; 2]);
+        file
+    }
+
+    #[test]
+    fn entries_are_found_with_their_content() {
+        let file = zip(b"", &[("a/x", 0, b"plain"), ("a/y", 8, b"packed packed packed"), ("a/z", 0, b"")]);
+        let limits = Limits::default();
+        let found = directory(&file, &limits).unwrap();
+        assert_eq!(found.end, file.len() as u64);
+        let contents: Vec<_> =
+            found.entries.iter().map(|entry| content(&file, entry, &limits).unwrap()).collect();
+        assert_eq!(contents, [&b"plain"[..], b"packed packed packed", b""]);
+    }
+
+    #[test]
+    fn bytes_before_the_first_entry_are_refused() {
+        let error = directory(&zip(b"#!/bin/sh\n", &[("a/x", 0, b"")]), &Limits::default()).unwrap_err();
+        assert!(chain(&error).ends_with("10 bytes lie before the first entry"));
+    }
+
+    #[test]
+    fn names_that_leave_the_directory_are_refused() {
+        for name in ["../x", "a/../x", "a/./x", "/x", "a\\x", "a\0x", ""] {
+            assert_eq!(safe_name(name.as_bytes()), None, "{name}");
+        }
+        assert_eq!(safe_name(b"\xff"), None);
+        assert_eq!(safe_name("é/..x".as_bytes()).as_deref(), Some("é/..x"));
+    }
+
+    #[test]
+    fn what_inflates_beyond_reason_is_refused_before_it_is_inflated() {
+        let file = zip(b"", &[("a/x", 8, &vec![0; 4 << 20])]);
+        let found = directory(&file, &Limits::default()).unwrap();
+        let error = content(&file, &found.entries[0], &Limits::default()).unwrap_err();
+        assert!(matches!(error, FormatError::Limit { .. }), "{error:?}");
+    }
+}

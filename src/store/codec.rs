@@ -76,3 +76,34 @@ impl Hint {
         Hint { item_bytes: u8::try_from(item_bytes).unwrap_or(0) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_no_writer_makes_are_not_allowed() {
+        let most = MAX_FRAME_BYTES;
+        for (codec, stored, raw, allowed) in [
+            (Codec::Raw, 0, 0, true),
+            (Codec::Raw, most, most, true),
+            (Codec::Raw, most + 1, most + 1, false),
+            (Codec::Raw, 5, 6, false),
+            (Codec::Zstd, 5, 6, true),
+            (Codec::Zstd, 6, 6, false),
+            (Codec::Planes, 6, most, true),
+            (Codec::Planes, 6, most + 1, false),
+            (Codec::Frames, MAX_LIST_BYTES, u64::MAX, true),
+            (Codec::Frames, MAX_LIST_BYTES + 1, u64::MAX, false),
+        ] {
+            assert_eq!(codec.allows(stored, raw), allowed, "{codec:?} {stored} of {raw}");
+        }
+    }
+
+    #[test]
+    fn numbers_lead_back_to_the_codec() {
+        let known: Vec<Codec> = (0..=255).filter_map(Codec::from_number).collect();
+        assert_eq!(known.len(), 4);
+        assert!(known.iter().all(|codec| Codec::from_number(codec.number()) == Some(*codec)));
+    }
+}

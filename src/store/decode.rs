@@ -91,6 +91,57 @@ mod tests {
 
     use super::*;
 
+    /// Three planes of five items of four bytes as they are, one of one byte compressed, and a tail.
+    fn planes(lengths: [u32; 4], tail: usize) -> Vec<u8> {
+        let compressed = zstd::bulk::compress(&[7; 5], 1).unwrap();
+        let mut stored = vec![4];
+        for (plane, length) in lengths.into_iter().enumerate() {
+            stored.push(u8::from(plane == 3));
+            stored.extend(
+                length.wrapping_add(if plane == 3 { compressed.len() as u32 } else { 5 }).to_le_bytes(),
+            );
+        }
+        stored.extend([1; 15]);
+        stored.extend(compressed);
+        stored.extend(vec![9; tail]);
+        stored
+    }
+
+    #[test]
+    fn planes_that_do_not_fill_the_record_are_refused() {
+        let decode = |stored: &[u8], raw_bytes: usize| {
+            let mut decoder = Decoder::new();
+            decoder.stored.set_len(stored.len());
+            decoder.stored.payload_mut().copy_from_slice(stored);
+            let mut raw = vec![0; raw_bytes];
+            decoder.decode(Codec::Planes, &mut raw).map(|()| raw)
+        };
+        let sound = planes([0; 4], 3);
+        assert_eq!(decode(&sound, 23).unwrap()[20..], [9; 3]);
+        for raw_bytes in (0..60).filter(|raw_bytes| *raw_bytes != 23) {
+            assert_eq!(decode(&sound, raw_bytes), Err(Damage::Decode), "{raw_bytes} bytes");
+        }
+        for length in 0..sound.len() {
+            assert_eq!(decode(&sound[..length], 23), Err(Damage::Decode), "cut to {length}");
+        }
+        for lie in [1, u32::MAX, 1 << 30] {
+            for plane in 0..4 {
+                let mut lengths = [0; 4];
+                lengths[plane] = lie;
+                assert_eq!(
+                    decode(&planes(lengths, 3), 23),
+                    Err(Damage::Decode),
+                    "plane {plane} {lie} longer"
+                );
+            }
+        }
+        assert_eq!(decode(&planes([0; 4], 4), 23), Err(Damage::Decode));
+        for item_bytes in [0, 1, 3, 8, 255] {
+            let stored = [&[item_bytes], &sound[1..]].concat();
+            assert_eq!(decode(&stored, 23), Err(Damage::Decode), "items of {item_bytes}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_stored_form_decodes_or_is_refused(

@@ -99,6 +99,36 @@ fn a_hostile_pickle_is_refused_or_only_data() {
 }
 
 #[test]
+fn items_are_batched_as_cpython_batches_them() {
+    // Kind, items, how the pickle ends in protocol 2.
+    let table: [(Kind, i64, &[u8]); 7] = [
+        (Kind::List, 1, b"K\0a."),
+        (Kind::List, 1000, b"K\0e."),
+        (Kind::List, 1001, b"(K\0e."),
+        (Kind::Dict, 1, b"K\0K\0s."),
+        (Kind::Dict, 999, b"K\0K\0u."),
+        (Kind::Dict, 1000, b"K\0K\0u(u."),
+        (Kind::Dict, 1001, b"(K\0K\0u."),
+    ];
+    for (kind, items, end) in table {
+        let mut graph = Graph::new();
+        let root = graph.add(kind.clone());
+        graph.root = root;
+        let zero = graph.add(Kind::Int(0));
+        for _ in 0..items {
+            let step = if kind == Kind::List { Tail::Append(zero) } else { Tail::Set(zero, zero) };
+            graph.node_mut(root).tail.push(step);
+        }
+        let written = write(&graph, 2).unwrap();
+        assert!(written.ends_with(end), "{kind:?} {items}");
+        assert_eq!(
+            read(&written, &Limits::default()).unwrap().graph.node(NodeId(0)).tail.len(),
+            items as usize
+        );
+    }
+}
+
+#[test]
 fn depth_is_no_recursion() {
     for item in [&b"]"[..], b"("] {
         let (open, close) = if item == b"]" { (&b"]"[..], &b"a"[..]) } else { (&b"("[..], &b"t"[..]) };

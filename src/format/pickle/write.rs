@@ -461,18 +461,16 @@ impl Writer<'_> {
         global(if self.emit.protocol < 3 { "__builtin__" } else { "builtins" }, name)
     }
 
+    /// Bytes as a call on text. Unlike CPython also for empty ones: `bytes()` is no call that torch makes
+    /// with `weights_only=True`.
     fn old_bytes(&mut self, id: NodeId, value: &[u8]) {
-        let pieces = if value.is_empty() {
-            vec![self.builtin("bytes"), Piece::Tuple(0), Piece::Reduce]
-        } else {
-            vec![
-                global("_codecs", "encode"),
-                Piece::Text(value.iter().map(|&byte| char::from(byte)).collect()),
-                Piece::Text("latin1".to_owned()),
-                Piece::Tuple(2),
-                Piece::Reduce,
-            ]
-        };
+        let pieces = vec![
+            global("_codecs", "encode"),
+            Piece::Text(value.iter().map(|&byte| char::from(byte)).collect()),
+            Piece::Text("latin1".to_owned()),
+            Piece::Tuple(2),
+            Piece::Reduce,
+        ];
         self.pieces(id, pieces, 2);
     }
 

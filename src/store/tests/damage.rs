@@ -195,3 +195,79 @@ fn a_frame_is_no_object_and_an_object_no_frame() {
     }
     assert!(reader.references(&ObjectId::of(&fixture.objects[0])).unwrap().is_empty());
 }
+
+/// Writes a pack of these records and stored forms, each after a gap, as no writer would.
+fn forge(store: &Store, records: &mut [(Record, Vec<u8>)], gap: usize) -> PackId {
+    let mut bytes = layout::header().to_vec();
+    for (record, stored) in records.iter_mut() {
+        bytes.extend(vec![0; gap]);
+        record.location.offset = (bytes.len() + layout::RECORD_BYTES) as u64;
+        bytes.extend(layout::record_header(record));
+        bytes.extend(stored.iter());
+    }
+    records.sort_by_key(|(record, _)| record.id);
+    let index: Vec<u8> = records.iter().flat_map(|(record, _)| layout::entry(record)).collect();
+    let id = pack::id_of(&index);
+    let (index_offset, entries) = (bytes.len() as u64, records.len() as u64);
+    bytes.extend(index);
+    let pack_bytes = (bytes.len() + layout::FOOTER_BYTES) as u64;
+    bytes.extend(layout::Footer { index_offset, entries, pack_bytes, id }.to_bytes());
+    fs::write(store.pack_path(id), bytes).unwrap();
+    for (record, _) in records {
+        record.location.pack = id;
+    }
+    id
+}
+
+fn record(id: ObjectId, part: Part, codec: Codec, raw_bytes: u64, stored: Vec<u8>) -> (Record, Vec<u8>) {
+    let stored_bytes = stored.len() as u64;
+    let pack = PackId(ObjectId::of(b"not known yet"));
+    let location = Location { pack, offset: 0, stored_bytes, raw_bytes, codec: codec.number() };
+    (Record { id, part, location }, stored)
+}
+
+#[test]
+fn bytes_between_records_are_found() {
+    let (_dir, store) = store();
+    let small = record(ObjectId::of(b"small"), Part::Object, Codec::Raw, 5, b"small".to_vec());
+    let sound = forge(&store, &mut [small.clone()], 0);
+    assert!(store.open_pack(sound).unwrap().verify(&mut |_| ()).is_empty());
+    let gap = forge(&store, &mut [small], 10);
+    let findings = store.open_pack(gap).unwrap().verify(&mut |_| ());
+    assert!(matches!(findings[..], [StoreError::PackDamaged { damage: PackDamage::Index, .. }]));
+}
+
+#[test]
+fn a_list_that_lies_of_its_length_gives_no_bytes_beyond_its_frames() {
+    let (_dir, store) = store();
+    let bytes = noise(1, FRAME + 500);
+    let id = ObjectId::of(&bytes);
+    let parts: Vec<(Record, Vec<u8>)> = bytes
+        .chunks(FRAME)
+        .enumerate()
+        .map(|(number, bytes)| {
+            let part = Part::Frame { position: (number * FRAME) as u64 };
+            let name = tree::name(part, bytes).unwrap();
+            record(name, part, Codec::Raw, bytes.len() as u64, bytes.to_vec())
+        })
+        .collect();
+    for lie in [499, 501, FRAME_BYTES] {
+        let object_bytes = FRAME_BYTES + lie;
+        let frames = parts.iter().map(|(record, _)| record.id).collect();
+        let list = list::FrameList { frame_bytes: FRAME_BYTES, object_bytes, frames };
+        let mut records = parts.clone();
+        records.push(record(id, Part::Object, Codec::Frames, object_bytes, list.to_bytes()));
+        forge(&store, &mut records, 0);
+        let index = Index(records.iter().map(|(record, _)| (record.id, record.location)).collect());
+        let reader = store.reader(&index);
+        let last = parts[1].0.id;
+        assert!(matches!(
+            reader.read(&id, u64::MAX),
+            Err(StoreError::Damaged { id, damage: Damage::Lengths, .. }) if id == last
+        ));
+        let mut part = [0; 10];
+        assert!(reader.read_range(&id, object_bytes - 10, &mut part).is_err());
+        reader.read_range(&id, FRAME_BYTES - 10, &mut part).unwrap();
+        assert_eq!(part, bytes[FRAME - 10..FRAME]);
+    }
+}

@@ -134,9 +134,13 @@ pub(super) mod _ckstore {
 
     /// A new instance of a class that a checkpoint can name, without attributes.
     #[pyfunction]
-    fn new_object(class: PyTypeRef, vm: &VirtualMachine) -> PyObjectRef {
+    fn new_object(class: PyTypeRef, vm: &VirtualMachine) -> PyResult {
+        // A class with another layout would be taken for what it is not.
+        if !class.fast_issubclass(Object::class(&vm.ctx)) {
+            return Err(vm.new_type_error("not a class of the checkpoint".to_owned()));
+        }
         let payload = Object { node: Cell::new(None), template: None, loaded: Cell::new(true) };
-        PyRef::new_ref(payload, class, Some(vm.ctx.new_dict())).into()
+        Ok(PyRef::new_ref(payload, class, Some(vm.ctx.new_dict())).into())
     }
 
     /// A copy of an instance with other attributes.

@@ -55,6 +55,16 @@ impl Moves {
         changed
     }
 
+    /// The moves back, or `None` where two became one.
+    pub(super) fn inverted(&self) -> Option<Moves> {
+        let invert = |map: &HashMap<String, String>| {
+            let back: HashMap<String, String> =
+                map.iter().map(|(from, to)| (to.clone(), from.clone())).collect();
+            (back.len() == map.len()).then_some(back)
+        };
+        Some(Moves { modules: invert(&self.modules)?, attributes: invert(&self.attributes)? })
+    }
+
     fn moved_module(&self, module: &str) -> Option<String> {
         let mut end = module.len();
         loop {

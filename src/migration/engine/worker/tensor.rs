@@ -11,7 +11,7 @@ use super::super::element::{Number, decode, encode};
 use super::super::{BinaryOp, Expr, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window};
 use super::host::Host;
 use super::native::_ckstore::TensorBase;
-use crate::value::{Dtype, Graph, NodeId, Storage, StorageId, StorageRef, Tensor};
+use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tensor};
 
 /// Where the bytes of a memory come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ type Ref<'a> = &'a PyRef<TensorBase>;
 impl Tensors {
     pub(super) fn new(graph: &Graph) -> Tensors {
         let style = graph.nodes.iter().find_map(|node| match &node.kind {
-            crate::value::Kind::Tensor(tensor) => Some(tensor.storage.clone()),
+            Kind::Tensor(tensor) => Some(tensor.storage.clone()),
             _ => None,
         });
         Tensors {
@@ -86,15 +86,18 @@ impl Tensors {
     }
 
     /// The handle of a tensor node.
-    pub(super) fn show(&self, graph: &Graph, id: NodeId, parameter: bool, vm: &VirtualMachine) -> PyResult {
+    ///
+    /// `shown` is the node itself or the parameter that wraps it, which then says whether gradients are wanted.
+    pub(super) fn show(&self, graph: &Graph, id: NodeId, shown: NodeId, vm: &VirtualMachine) -> PyResult {
         let Some(tensor) = graph.as_tensor(id) else {
             return Err(vm.new_type_error("a tensor was expected".to_owned()));
         };
         let memory = self.memory(&tensor.storage);
         let window =
             Window { shape: tensor.shape.clone(), strides: tensor.strides.clone(), offset: tensor.offset };
-        let handle = Handle { memory, dtype: tensor.dtype, window, parameter };
-        Ok(self.wrap(handle, tensor.requires_grad, vm))
+        let handle = Handle { memory, dtype: tensor.dtype, window, parameter: shown != id };
+        let requires_grad = parameter_grad(graph, shown).unwrap_or(tensor.requires_grad);
+        Ok(self.wrap(handle, requires_grad, vm))
     }
 
     fn memory(&self, reference: &StorageRef) -> Rc<Memory> {
@@ -412,6 +415,16 @@ impl Tensors {
 
     pub(super) fn elements(&self, step: StepId) -> u64 {
         self.shapes.borrow()[step as usize].elements
+    }
+}
+
+/// Whether a parameter wants gradients, as the call that wraps its tensor says.
+pub(super) fn parameter_grad(graph: &Graph, wrapper: NodeId) -> Option<bool> {
+    let Kind::Reduce { args, .. } = graph.kind(wrapper) else { return None };
+    let Kind::Tuple(items) = graph.kind(*args) else { return None };
+    match graph.kind(*items.get(1)?) {
+        Kind::Bool(value) => Some(*value),
+        _ => None,
     }
 }
 
