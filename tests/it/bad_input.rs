@@ -41,7 +41,8 @@ impl State {
             };
         }
         let refs = home.json(["branch"]);
-        let names = refs["refs"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
+        let names =
+            refs["refs"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
         let revisions = names.map(|name| (name.clone(), home.json(["log", &name])));
         State {
             revisions: revisions.collect(),
@@ -346,7 +347,9 @@ fn a_store_of_a_newer_version_is_refused() {
     let home = migrated();
     home.sql().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(home.path("a.ckpt")).unwrap();
-    for arguments in [&["status", "--json"][..], &["import", "a.ckpt", "--json"], &["fsck", "--json"], &["gc", "--json"]] {
+    for arguments in
+        [&["status", "--json"][..], &["import", "a.ckpt", "--json"], &["fsck", "--json"], &["gc", "--json"]]
+    {
         let error = failure(&home.run(arguments), "E_NEWER", CORRUPT);
         assert!(error["message"].as_str().unwrap().contains("99"));
     }
@@ -375,7 +378,11 @@ fn what_is_no_store_is_refused() {
     drop(other);
     let before = fs::read(home.path(".ckstore/ledger.db")).unwrap();
     failure(&home.run(["status", "--json"]), "E_CORRUPT", CORRUPT);
-    assert_eq!(fs::read(home.path(".ckstore/ledger.db")).unwrap(), before, "another's database is left alone");
+    assert_eq!(
+        fs::read(home.path(".ckstore/ledger.db")).unwrap(),
+        before,
+        "another's database is left alone"
+    );
 }
 
 #[test]
@@ -439,7 +446,10 @@ fn a_changed_working_file_is_never_overwritten_unasked() {
     assert_eq!(home.json(["status"])["working_file"]["state"], "changed");
 
     let forced = home.copy();
-    forced.sql().execute("UPDATE working_files SET path = ?1", [forced.path("a.ckpt").to_str().unwrap()]).unwrap();
+    forced
+        .sql()
+        .execute("UPDATE working_files SET path = ?1", [forced.path("a.ckpt").to_str().unwrap()])
+        .unwrap();
     forced.run(["checkout", "--force"]).ok();
     assert!(fs::read(forced.path("a.ckpt")).unwrap() == MIGRATED.1);
 
@@ -509,7 +519,8 @@ fn many_processes_that_write_at_once_all_come_through() {
     home.run(["init"]).ok();
     let names: Vec<String> = (0..6).map(|number| format!("{number}.json")).collect();
     for (number, name) in names.iter().enumerate() {
-        fs::write(home.path(name), format!("{{\"same\": \"{}\", \"own\": {number}}}", "x".repeat(5000))).unwrap();
+        fs::write(home.path(name), format!("{{\"same\": \"{}\", \"own\": {number}}}", "x".repeat(5000)))
+            .unwrap();
     }
     let children: Vec<_> = names.iter().map(|name| spawn(&home, &["import", name])).collect();
     for child in children {

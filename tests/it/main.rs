@@ -3,7 +3,9 @@
 mod bad_input;
 mod console;
 mod crash;
+mod errors;
 mod fsck;
 mod gc;
+mod layering;
 mod reference;
 mod support;
