@@ -39,7 +39,8 @@ pub(super) fn detect_with_note(
         return Ok((Format::Json, None));
     }
     let known = KEPT_AS_BYTES.iter().find(|(magic, _)| head.starts_with(magic));
-    Ok((Format::Bytes, known.map(|(_, kind)| kept_as_bytes(kind))))
+    let kind = known.map_or("a file of unknown format", |(_, kind)| kind);
+    Ok((Format::Bytes, Some(kept_as_bytes(kind))))
 }
 
 /// Says that a file of a known kind is kept whole.
