@@ -19,7 +19,7 @@ pub(super) fn scan(source: &dyn Source) -> Scanned {
         storages: vec![Storage { key: CONTENT.to_owned(), bytes }],
         parts: vec![Part::Storage(StorageId(0))],
     };
-    Scanned { outline, spans: vec![Span { offset: 0, bytes, crc32: None }], notes: Vec::new() }
+    Scanned { outline, spans: vec![Span { offset: 0, bytes, crc32: None, inflated: None }], notes: Vec::new() }
 }
 
 pub(super) fn decode(outline: &Outline) -> Graph {
