@@ -35,7 +35,8 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
         storages,
         parts: parts.finish(),
     };
-    let message = "a zip file is kept entry by entry: its tensors are not listed and it cannot migrate".to_owned();
+    let message =
+        "a zip file is kept entry by entry: its tensors are not listed and it cannot migrate".to_owned();
     Ok(Scanned { outline, spans, notes: vec![Note { code: "W_KEPT_AS_BYTES", message }] })
 }
 

@@ -7,7 +7,9 @@ use crate::value::{Graph, Kind, NodeId, StorageId, Tail};
 /// Calls `each` on every node id that a node holds.
 pub(super) fn each_child(node: &mut crate::value::Node, mut each: impl FnMut(&mut NodeId)) {
     match &mut node.kind {
-        Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => items.iter_mut().for_each(&mut each),
+        Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => {
+            items.iter_mut().for_each(&mut each)
+        }
         Kind::ReadonlyBuffer(inner) | Kind::PersistentId(inner) => each(inner),
         Kind::ComputedGlobal { module: one, name: two }
         | Kind::Reduce { callee: one, args: two }
@@ -55,7 +57,12 @@ pub(super) fn part(graph: &Graph, root: NodeId) -> Graph {
 }
 
 /// Copies what is reachable from a node, unless it was before, and returns where it is now.
-pub(super) fn copy(from: &Graph, root: NodeId, to: &mut Graph, places: &mut HashMap<NodeId, NodeId>) -> NodeId {
+pub(super) fn copy(
+    from: &Graph,
+    root: NodeId,
+    to: &mut Graph,
+    places: &mut HashMap<NodeId, NodeId>,
+) -> NodeId {
     let mut todo = vec![root];
     let mut copied = Vec::new();
     while let Some(id) = todo.pop() {

@@ -9,7 +9,9 @@ mod archive;
 mod bytes;
 mod detect;
 mod error;
+mod folder;
 mod gguf;
+mod group;
 mod json;
 mod limits;
 mod literal;
@@ -18,6 +20,7 @@ mod npy;
 mod npz;
 mod outline;
 pub mod pickle;
+mod row;
 mod safetensors;
 mod source;
 mod torch;
@@ -29,6 +32,7 @@ use crate::value::{Graph, StorageId};
 
 pub use detect::detect;
 pub use error::FormatError;
+pub use folder::{Entry, EntryKind, FolderError, FolderSource, entries as folder_entries};
 pub use gguf::GgufError;
 pub use json::JsonError;
 pub use limits::Limits;
@@ -51,6 +55,10 @@ pub enum Format {
     /// Other zips of torch with a `data.pkl`: TorchScript, and the trial form of PyTorch 1.4. They come back
     /// as they were.
     TorchArchive,
+    /// Torch zips in a row: a shard of a distributed checkpoint.
+    TorchRow,
+    /// A folder of files.
+    Folder,
     /// Pickles and nothing else.
     Pickle,
     /// A safetensors file.
@@ -75,6 +83,8 @@ impl Format {
         Format::TorchZip,
         Format::TorchLegacy,
         Format::TorchArchive,
+        Format::TorchRow,
+        Format::Folder,
         Format::Pickle,
         Format::Safetensors,
         Format::Gguf,
@@ -91,6 +101,8 @@ impl Format {
             Format::TorchZip => "torch-zip",
             Format::TorchLegacy => "torch-legacy",
             Format::TorchArchive => "torch-archive",
+            Format::TorchRow => "torch-row",
+            Format::Folder => "folder",
             Format::Pickle => "pickle",
             Format::Safetensors => "safetensors",
             Format::Gguf => "gguf",
@@ -136,6 +148,8 @@ pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Res
     let mut scanned = match format {
         Format::TorchZip | Format::TorchArchive => torch::scan(source, format, limits)?,
         Format::TorchLegacy => torch::scan_legacy(source, limits)?,
+        Format::TorchRow => row::scan(source, limits)?,
+        Format::Folder => return Err(FormatError::Group("it is a file")),
         Format::Pickle => pickle::file::scan(source, limits)?,
         Format::Safetensors => safetensors::scan(source, limits)?,
         Format::Gguf => gguf::scan(source, limits)?,
@@ -149,6 +163,15 @@ pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Res
     Ok(scanned)
 }
 
+/// Finds out what a folder is made of.
+///
+/// # Errors
+///
+/// If a file cannot be read. One that is not sound is kept as plain bytes, with a note.
+pub fn scan_folder(source: &FolderSource, limits: &Limits) -> Result<Scanned, FormatError> {
+    folder::scan(source, limits)
+}
+
 /// Decodes the skeleton of an outline; the graph's storages are the outline's.
 ///
 /// # Errors
@@ -158,6 +181,8 @@ pub fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> 
     match outline.format {
         Format::TorchZip | Format::TorchArchive => torch::decode(outline, limits),
         Format::TorchLegacy => torch::decode_legacy(outline, limits),
+        Format::TorchRow => row::decode(outline, limits),
+        Format::Folder => folder::decode(outline, limits),
         Format::Pickle => pickle::file::decode(outline, limits),
         Format::Gguf => gguf::decode(outline, limits),
         Format::Npy => npy::decode(outline, limits),
@@ -184,11 +209,12 @@ pub fn encode(
     match like.format {
         Format::TorchZip => torch::encode(graph, like, facts),
         Format::TorchLegacy => torch::encode_legacy(graph, like, facts),
+        Format::Folder => folder::encode(graph, like, facts),
         Format::Pickle => pickle::file::encode(graph, like, facts),
         Format::Gguf => gguf::encode(graph, like, facts),
         Format::Npy => npy::encode(graph, like, facts),
         Format::Npz => npz::encode(graph, like, facts),
-        Format::TorchArchive | Format::Zip => Err(FormatError::ReadOnly(like.format)),
+        Format::TorchArchive | Format::TorchRow | Format::Zip => Err(FormatError::ReadOnly(like.format)),
         Format::Safetensors => safetensors::encode(graph, like, facts),
         Format::Json => json::encode(graph, like),
         Format::Bytes => Err(FormatError::Opaque),

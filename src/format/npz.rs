@@ -12,7 +12,9 @@ use super::error::check_limit;
 use super::npy::{self, Header, NpyError};
 use super::outline::Parts;
 use super::zip::{self, Directory, Entry, ZipWriter};
-use super::{Encoded, Extra, Format, FormatError, Limits, Outline, Part, Scanned, Source, Span, StorageFacts};
+use super::{
+    Encoded, Extra, Format, FormatError, Limits, Outline, Part, Scanned, Source, Span, StorageFacts,
+};
 
 /// What the names of members end with.
 const SUFFIX: &str = ".npy";

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::error::check_limit;
 use super::outline::Parts;
-use super::source::read;
+use super::source::{Window, read};
 use super::{FormatError, Limits, Part, Source};
 
 /// Why a zip container cannot be trusted.
@@ -126,6 +126,53 @@ pub(super) fn directory(source: &dyn Source, limits: &Limits) -> Result<Director
         read_local(source, entry, end)?;
     }
     Ok(Directory { entries, end: end.end })
+}
+
+/// The zips of a file that is nothing but zips in a row, from first to last; `None` if it is one or none.
+pub(super) fn row(
+    source: &dyn Source,
+    limits: &Limits,
+) -> Result<Option<Vec<std::ops::Range<u64>>>, FormatError> {
+    let mut ranges = Vec::new();
+    let mut end = source.bytes();
+    while end > 0 {
+        let window = Window::new(source, 0, end);
+        let Some(start) = start_of_last(&window)? else { return Ok(None) };
+        ranges.push(start..end);
+        check_limit("the number of zips in a row", ranges.len() as u64, limits.entries)?;
+        end = start;
+    }
+    ranges.reverse();
+    Ok((ranges.len() > 1).then_some(ranges))
+}
+
+/// Where the zip begins that ends where the source does, by the lengths in its end record.
+fn start_of_last(source: &dyn Source) -> Result<Option<u64>, FormatError> {
+    let Some(offset) = source.bytes().checked_sub(END_BYTES) else { return Ok(None) };
+    let record = read(source, offset, END_BYTES)?;
+    let mut record = Fields(&record);
+    if record.u32() != END {
+        return Ok(None);
+    }
+    record.skip(8);
+    let (mut bytes, mut directory) = (u64::from(record.u32()), u64::from(record.u32()));
+    let mut directory_end = offset;
+    if let Some(locator_offset) = offset.checked_sub(20)
+        && Fields(&read(source, locator_offset, 20)?).u32() == LOCATOR64
+        && let Some(record_offset) = locator_offset.checked_sub(56)
+    {
+        let record = read(source, record_offset, 56)?;
+        let mut record = Fields(&record);
+        if record.u32() == END64 {
+            record.skip(36);
+            (bytes, directory) = (record.u64(), record.u64());
+            directory_end = record_offset;
+        }
+    }
+    let start = directory_end.checked_sub(bytes).and_then(|start| start.checked_sub(directory));
+    let Some(start) = start else { return Ok(None) };
+    let is_local = Fields(&read(source, start, 4)?).u32() == LOCAL;
+    Ok(is_local.then_some(start))
 }
 
 /// Reads the content of a small entry and checks its CRC-32.

@@ -33,7 +33,8 @@ fn console_blocks_print_what_the_pages_say() {
             fs::write(page, rewritten).unwrap();
             found.retain(|problem| problem.is_fatal);
         }
-        problems.extend(found.into_iter().map(|problem| format!("{name}:{}: {}", problem.line, problem.text)));
+        problems
+            .extend(found.into_iter().map(|problem| format!("{name}:{}: {}", problem.line, problem.text)));
     }
     assert!(problems.is_empty(), "{}\n(CKSTORE_BOOK=write rewrites the pages)", problems.join("\n"));
 }

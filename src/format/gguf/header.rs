@@ -213,7 +213,8 @@ impl<'a> Reader<'a> {
         }
         let mut names = HashSet::new();
         for _ in 0..tensors {
-            let name = String::from_utf8(self.text()?).map_err(|_| Stop::Wrong("a tensor's name is no text"))?;
+            let name =
+                String::from_utf8(self.text()?).map_err(|_| Stop::Wrong("a tensor's name is no text"))?;
             if !names.insert(name.clone()) {
                 return Err(Stop::Wrong("a tensor is there twice"));
             }

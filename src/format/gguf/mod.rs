@@ -125,8 +125,9 @@ pub(super) fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, Format
     for info in &header.infos {
         let damaged = |problem| GgufError::Tensor { name: info.name.clone(), problem };
         let place = *places.get(info.name.as_str()).ok_or_else(|| damaged("its bytes are missing"))?;
-        let tensor = tensor(info, StorageId(place), outline.storages[place as usize].bytes, header.big_endian)
-            .ok_or_else(|| damaged("its shape does not fill its bytes"))?;
+        let tensor =
+            tensor(info, StorageId(place), outline.storages[place as usize].bytes, header.big_endian)
+                .ok_or_else(|| damaged("its shape does not fill its bytes"))?;
         let node = graph.add(Kind::Tensor(Box::new(tensor)));
         let key = graph.add_str(info.name.clone());
         graph.node_mut(root).tail.push(Tail::Set(key, node));

@@ -180,7 +180,8 @@ impl Value {
                     let like = like_items.and_then(|(_, old)| old.get(place).or(old.first()));
                     items.push(Value::of_node(graph, item, like)?);
                 }
-                let kind = like_items.map(|(kind, _)| kind).or(items.first().map(Value::kind)).unwrap_or(TEXT);
+                let kind =
+                    like_items.map(|(kind, _)| kind).or(items.first().map(Value::kind)).unwrap_or(TEXT);
                 if items.iter().any(|item| item.kind() != kind) {
                     return None;
                 }

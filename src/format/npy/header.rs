@@ -42,7 +42,8 @@ impl Header {
         let Some(fields) = parse_with_slices(text) else {
             return Err(NpyError::Header("it is no Python literal"));
         };
-        let field = |name| fields.iter().find(|(key, _, _)| key == name).map(|(_, value, text)| (value, *text));
+        let field =
+            |name| fields.iter().find(|(key, _, _)| key == name).map(|(_, value, text)| (value, *text));
         let (descr, descr_text) = field("descr").ok_or(NpyError::Header("it says no type"))?;
         let descr = Descr::of_value(descr, descr_text).ok_or(NpyError::Header("its type is not known"))?;
         let Some((Value::Bool(fortran), _)) = field("fortran_order") else {

@@ -6,11 +6,11 @@ use crate::value::{Graph, Kind, NodeId, Tail};
 
 use super::super::detect::kept_as_bytes;
 use super::super::error::check_limit;
+use super::super::merge;
 use super::super::source::read as read_bytes;
 use super::super::{
     Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
 };
-use super::super::merge;
 use super::{Pickle, PickleError, read, write};
 
 /// The attribute that says how many pickles there are, where there are several.
@@ -101,7 +101,8 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
         parts.push(Part::Literal(trailing));
     }
     if buffers > 0 {
-        let message = format!("{buffers} buffers of this pickle lie in other files, which are not stored here");
+        let message =
+            format!("{buffers} buffers of this pickle lie in other files, which are not stored here");
         notes.push(Note { code: "W_OUT_OF_BAND", message });
     }
     let mut attributes = BTreeMap::new();

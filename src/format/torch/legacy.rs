@@ -71,7 +71,8 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     for key in keys {
         let (class, expected) =
             classes.get(key.as_str()).ok_or_else(|| TorchError::MissingStorage { key: key.clone() })?;
-        let item_bytes = dtype_of_class(class).ok_or(TorchError::BadReference("its class is no storage's"))?;
+        let item_bytes =
+            dtype_of_class(class).ok_or(TorchError::BadReference("its class is no storage's"))?;
         let item_bytes = item_bytes.item_bytes();
         let length = read(source, offset, 8)?;
         parts.literal(&length);

@@ -15,7 +15,9 @@ use lift::Dialect;
 
 use super::{Encoded, Extra, FormatError, Limits, Outline, Part, StorageFacts, pickle};
 
-pub(super) use legacy::{decode as decode_legacy, encode as encode_legacy, is_one as is_legacy, scan as scan_legacy};
+pub(super) use legacy::{
+    decode as decode_legacy, encode as encode_legacy, is_one as is_legacy, scan as scan_legacy,
+};
 pub(super) use scan::{detect, scan};
 
 /// Why a torch file is not sound, or a value cannot become one.

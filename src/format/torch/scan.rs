@@ -6,9 +6,9 @@ use crate::value::{Storage, StorageId};
 
 use super::super::detect::kept_as_bytes;
 use super::super::error::check_limit;
+use super::super::npz;
 use super::super::outline::Parts;
 use super::super::source::read;
-use super::super::npz;
 use super::super::zip::{self, Directory, Entry};
 use super::super::{Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span};
 use super::{ALIGNMENT, ATTACHED, BY_TEXT, DEFLATED, PREFIX, STORAGE_ORDER, TorchError};
@@ -21,7 +21,16 @@ pub(in crate::format) fn detect(
     source: &dyn Source,
     limits: &Limits,
 ) -> Result<(Format, Option<Note>), FormatError> {
-    let directory = zip::directory(source, limits)?;
+    let directory = match zip::directory(source, limits) {
+        Ok(directory) => directory,
+        Err(FormatError::Zip(error)) => {
+            return match zip::row(source, limits)? {
+                Some(_) => Ok((Format::TorchRow, None)),
+                None => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error),
+    };
     if npz::is_one(&directory) {
         return Ok((Format::Npz, None));
     }
