@@ -4,6 +4,7 @@
 
 pub mod catalogue;
 mod change;
+pub mod declarative;
 mod digest;
 pub mod engine;
 pub mod list;
