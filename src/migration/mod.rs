@@ -4,9 +4,11 @@
 
 pub mod catalogue;
 mod change;
+mod derive;
 mod digest;
 pub mod engine;
 pub mod list;
+pub mod merge;
 pub mod plan;
 pub mod resolver;
 mod source;
@@ -15,5 +17,6 @@ pub mod version;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
+pub use derive::{Derived, Dim, Origin, Piece, Span};
 pub use resolver::ResolveError;
 pub use source::{Form, Migration, Problem};

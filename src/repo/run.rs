@@ -223,7 +223,7 @@ impl Repo {
                 |source| RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) },
             )?;
         let mut after = outcome.graph;
-        let change = ChangeRecord::between(&graph, &after);
+        let change = ChangeRecord::between(&graph, &after, &outcome.computed);
         write_list(&mut after, place, catalogue, entry, migration, applied)?;
 
         let mut writer = self.store.writer(&self.ledger);
