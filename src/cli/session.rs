@@ -23,12 +23,10 @@ pub struct Session {
 impl Session {
     /// Looks around.
     pub fn new(global: &Global) -> Session {
-        let user = ["CKSTORE_ACTOR", "USER", "LOGNAME", "USERNAME"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
+        let named = std::env::var("CKSTORE_ACTOR").ok().filter(|name| !name.trim().is_empty());
         Session {
             store: global.store.clone(),
-            actor: user.unwrap_or_else(|| "unknown".to_owned()),
+            actor: named.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned()),
             worker: Worker::new(std::env::current_exe().unwrap_or_else(|_| PathBuf::from("ckstore"))),
             limits: Limits::default(),
             bar: Bar::new(global.json),
