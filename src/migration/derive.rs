@@ -398,7 +398,7 @@ mod tests {
         agree(vec![
             load(0, &[6, 4], &[1, 6], 0),
             Step::View { of: 0, window: window(&[24], &[1], 0) },
-            Step::View { of: 1, window: window(&[4, 3], &[6, 1], 3) },
+            Step::View { of: 1, window: window(&[6, 2], &[4, 1], 2) },
         ]);
         agree(vec![
             load(0, &[6, 4], &[1, 6], 0),
