@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use super::list::{DEFAULT_LIST_KEY, MIGRATE_CKPT_LIST_KEY};
 use super::plan::Policy;
 use super::resolver::Entry;
 use super::source::{Form, Migration, Problem};
+use super::version::Version;
 
 /// The optional file that describes a catalogue.
 pub const CONFIG_FILE: &str = "catalogue.toml";
@@ -25,9 +27,6 @@ pub const MAX_TOTAL_BYTES: u64 = 64 << 20;
 /// Most files in a catalogue's folder.
 pub const MAX_FILES: usize = 10_000;
 
-/// Where a checkpoint keeps its list of migrations unless the catalogue says otherwise.
-pub const DEFAULT_LIST_KEY: &str = "migrations";
-
 /// An ordered folder of migrations.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
@@ -35,9 +34,10 @@ pub struct Catalogue {
     pub name: String,
     /// The folder.
     pub directory: PathBuf,
-    /// Which migrations a checkpoint needs.
+    /// Which migrations a checkpoint needs: as `catalogue.toml` says, else as the framework has it whose scripts
+    /// these are.
     pub policy: Policy,
-    /// The key under which a checkpoint keeps its list.
+    /// The key under which a checkpoint keeps its list, chosen likewise.
     pub list_key: String,
     /// The migrations, in the bytewise order of their names, in which they run.
     pub migrations: Vec<Migration>,
@@ -94,8 +94,7 @@ struct Config {
     name: Option<String>,
     /// The key of the model package in a migration's versions.
     version_key: Option<String>,
-    #[serde(default)]
-    policy: Policy,
+    policy: Option<Policy>,
     list_key: Option<String>,
 }
 
@@ -155,13 +154,15 @@ impl Catalogue {
             return Err(CatalogueError::Broken { directory: directory.to_owned(), problems });
         }
         // A map of text is in bytewise order.
-        let migrations: Vec<Migration> = migrations.into_values().collect();
+        let mut migrations: Vec<Migration> = migrations.into_values().collect();
         let name = config.name.unwrap_or_else(|| folder_name(directory));
+        fill_in(&mut migrations, config.version_key.as_deref().unwrap_or(&name));
+        let (policy, list_key) = habits(&migrations);
         Ok(Catalogue {
             name,
             directory: directory.to_owned(),
-            policy: config.policy,
-            list_key: config.list_key.unwrap_or_else(|| DEFAULT_LIST_KEY.to_owned()),
+            policy: config.policy.unwrap_or(policy),
+            list_key: config.list_key.unwrap_or_else(|| list_key.to_owned()),
             warnings: warnings(&migrations),
             migrations,
         })
@@ -235,10 +236,34 @@ impl From<&Migration> for Entry {
             digest: Some(migration.digest),
             has_migrate: migration.has_migrate,
             has_rollback: migration.has_rollback,
-            is_code: match migration.form {
-                Form::Anemoi => true,
-            },
+            is_code: migration.form.is_code(),
         }
+    }
+}
+
+/// Gives migrations without a version that of the one before, and those without a package the catalogue's.
+fn fill_in(migrations: &mut [Migration], otherwise: &str) {
+    let named = migrations.iter().map(|migration| &migration.package).find(|package| !package.is_empty());
+    let package = named.map_or(otherwise, String::as_str).to_owned();
+    let mut version = Version::absent();
+    for migration in migrations {
+        if migration.package.is_empty() {
+            migration.package.clone_from(&package);
+        }
+        if migration.version.is_absent() {
+            migration.version.clone_from(&version);
+        }
+        version.clone_from(&migration.version);
+    }
+}
+
+/// Policy and key of the list, as the framework has them whose scripts these are.
+fn habits(migrations: &[Migration]) -> (Policy, &'static str) {
+    let has = |form| migrations.iter().any(|migration| migration.form == form);
+    if has(Form::MigrateCkpt) && !has(Form::Anemoi) {
+        (Policy::LastDone, MIGRATE_CKPT_LIST_KEY)
+    } else {
+        (Policy::Prefix, DEFAULT_LIST_KEY)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::value::{Graph, Kind, NodeId, Tail};
 /// The key of the list where nothing else is said.
 pub const DEFAULT_LIST_KEY: &str = "migrations";
 
+/// The key of migrate-ckpt's list, which is one of plain names.
+pub const MIGRATE_CKPT_LIST_KEY: &str = "_migrate-ckpt-migrations";
+
 /// Where the history is kept.
 pub(super) const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
 
@@ -128,6 +131,17 @@ pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
     out
 }
 
+/// Whether the checkpoint is a dict, so that a list has a place in it. A pickled module, a tensor or a list has
+/// none.
+pub fn has_place(graph: &Graph) -> bool {
+    if matches!(graph.kind(graph.root), Kind::Dict) {
+        return true;
+    }
+    // A subclass of dict is told by its items; only of the known ones is it sure when they are empty.
+    graph.node(graph.root).tail.iter().any(|step| matches!(step, Tail::Set(..)))
+        || matches!(graph.class_of(graph.root), Some(("collections", "OrderedDict" | "defaultdict")))
+}
+
 /// Adds a migration at the end of the list and to the history, as the framework does when it runs one.
 ///
 /// The list is made where there is none; the history only where the checkpoint has a place for it.
@@ -136,10 +150,13 @@ pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
 ///
 /// If there is something under the key that is no list.
 pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListError> {
-    let entry = new_entry(graph, key, listed);
+    let is_plain = is_plain(graph, key);
+    let entry = if is_plain { graph.add_str(&listed.name) } else { new_entry(graph, key, listed) };
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
-    add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+    if !is_plain {
+        record(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+    }
     Ok(())
 }
 
@@ -156,12 +173,16 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
         Some(last) => return Err(fail(format!("its last entry is `{}`, not `{name}`", last.name))),
         None => return Err(fail("it is empty".into())),
     };
+    let is_plain = is_plain(graph, key);
     let list = list_node(graph, key)?;
     let tail = &mut graph.node_mut(list).tail;
     if let Some(place) = tail.iter().rposition(|step| matches!(step, Tail::Append(_))) {
         tail.remove(place);
     }
-    add_history(graph, Done::Rollback, name, last.signature.as_deref());
+    if is_plain {
+        return Ok(());
+    }
+    record(graph, Done::Rollback, name, last.signature.as_deref());
     Ok(())
 }
 
@@ -172,6 +193,7 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
 /// If there is something under the key that is no list.
 pub fn replace(graph: &mut Graph, key: &str, listed: &[Listed]) -> Result<(), ListError> {
     let known = read(graph, key)?.unwrap_or_default();
+    let is_plain = is_plain(graph, key);
     let list = list_node(graph, key)?;
     let old: Vec<NodeId> = graph.elements(list).collect();
     let mut tail = Vec::new();
@@ -179,12 +201,22 @@ pub fn replace(graph: &mut Graph, key: &str, listed: &[Listed]) -> Result<(), Li
         let kept = known.iter().position(|other| other.name == entry.name).map(|place| old[place]);
         let node = match kept {
             Some(node) => node,
+            None if is_plain => graph.add_str(&entry.name),
             None => new_entry(graph, key, entry),
         };
         tail.push(Tail::Append(node));
     }
     graph.node_mut(list).tail = tail;
     Ok(())
+}
+
+/// Whether a list is one of plain names: as its entries are, else as the framework has it whose key this is.
+fn is_plain(graph: &Graph, key: &str) -> bool {
+    let first = graph.get(graph.root, key).and_then(|list| graph.elements(list).next());
+    match first {
+        Some(entry) => graph.as_str(entry).is_some(),
+        None => key == MIGRATE_CKPT_LIST_KEY,
+    }
 }
 
 fn list_node(graph: &mut Graph, key: &str) -> Result<NodeId, ListError> {
@@ -260,7 +292,8 @@ fn needs_classes(graph: &Graph) -> bool {
     })
 }
 
-fn add_history(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
+/// Enters in the checkpoint's own history what was done, where it has a place for one.
+pub fn record(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
     let Some(metadata) = graph.get_in(graph.root, &HISTORY[..2]) else { return };
     if !matches!(graph.kind(metadata), Kind::Dict) {
         return;
@@ -325,6 +358,20 @@ mod tests {
         remove_last(&mut graph, "migrations", "m2").unwrap();
         assert_eq!(read(&graph, "migrations"), Ok(Some(vec![listed("m1")])));
         assert_eq!(executed(&graph), [("m1".to_owned(), Some("abc".to_owned()))]);
+    }
+
+    #[test]
+    fn a_list_of_plain_names_stays_one() {
+        let mut graph = with_history();
+        append(&mut graph, MIGRATE_CKPT_LIST_KEY, &listed("0_a")).unwrap();
+        append(&mut graph, MIGRATE_CKPT_LIST_KEY, &listed("1_b")).unwrap();
+        replace(&mut graph, MIGRATE_CKPT_LIST_KEY, &[listed("0_a"), listed("2_c")]).unwrap();
+        remove_last(&mut graph, MIGRATE_CKPT_LIST_KEY, "2_c").unwrap();
+        append(&mut graph, MIGRATE_CKPT_LIST_KEY, &listed("3_d")).unwrap();
+        let list = graph.get(graph.root, MIGRATE_CKPT_LIST_KEY).unwrap();
+        let names: Vec<_> = graph.elements(list).map(|entry| graph.as_str(entry).unwrap()).collect();
+        assert_eq!(names, ["0_a", "3_d"]);
+        assert!(executed(&graph).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod catalogue;
 mod change;
 mod derive;
+pub mod declarative;
 mod digest;
 pub mod engine;
 pub mod list;

@@ -20,14 +20,37 @@ const MAX_BYTES: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Version {
     text: String,
-    /// `None` for a placeholder.
-    released: Option<pep440_rs::Version>,
+    stage: Stage,
+}
+
+/// In the order in which they follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// There is none: before every version.
+    Absent,
+    Released(pep440_rs::Version),
+    Placeholder,
 }
 
 impl Version {
     /// Whether this stands for a release that is not made yet.
     pub fn is_placeholder(&self) -> bool {
-        self.released.is_none()
+        self.stage == Stage::Placeholder
+    }
+
+    /// What stands in the place of a version where there is none: it is before every version.
+    pub fn absent() -> Version {
+        Version { text: String::new(), stage: Stage::Absent }
+    }
+
+    /// Whether there is none.
+    pub fn is_absent(&self) -> bool {
+        self.stage == Stage::Absent
+    }
+
+    /// The version as it was written, if there is one.
+    pub fn named(&self) -> Option<String> {
+        (!self.is_absent()).then(|| self.text.clone())
     }
 
     /// The version as it was written.
@@ -50,13 +73,13 @@ impl FromStr for Version {
         if trimmed.is_empty() || trimmed.len() > MAX_BYTES {
             return Err(bad());
         }
-        let released = if is_placeholder(trimmed) {
-            None
+        let stage = if is_placeholder(trimmed) {
+            Stage::Placeholder
         } else {
             let public = without_build(trimmed).ok_or_else(bad)?;
-            Some(public.parse().map_err(|_| bad())?)
+            Stage::Released(public.parse().map_err(|_| bad())?)
         };
-        Ok(Version { text: trimmed.to_owned(), released })
+        Ok(Version { text: trimmed.to_owned(), stage })
     }
 }
 
@@ -77,12 +100,7 @@ fn without_build(text: &str) -> Option<&str> {
 
 impl Ord for Version {
     fn cmp(&self, other: &Version) -> Ordering {
-        match (&self.released, &other.released) {
-            (Some(a), Some(b)) => a.cmp(b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        }
+        self.stage.cmp(&other.stage)
     }
 }
 

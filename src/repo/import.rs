@@ -331,7 +331,7 @@ pub(super) fn baseline_list(
     let names = resolver::target_list(&catalogue.entries(), target)?;
     let applied = names.iter().filter_map(|name| catalogue.get(name)).map(|migration| Applied {
         name: migration.name.clone(),
-        version: Some(migration.version.to_string()),
+        version: migration.version.named(),
         is_final: migration.is_final,
         digest: None,
         signature: Some(migration.digest.to_string()),

@@ -181,7 +181,7 @@ pub(super) fn place(
     let own = |entry: &Applied| entry.version.clone();
     let listed = |entry: &Applied| {
         let migration = catalogue.and_then(|catalogue| catalogue.get(&entry.name));
-        migration.map(|migration| migration.version.to_string()).or_else(|| own(entry))
+        migration.and_then(|migration| migration.version.named()).or_else(|| own(entry))
     };
     let version = applied.last().and_then(listed);
     let group = match (applied.first(), catalogue) {

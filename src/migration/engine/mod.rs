@@ -83,7 +83,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn computed_bytes(&self, graph: &Graph) -> u64 {
+    /// The bound for a checkpoint.
+    pub(in crate::migration) fn computed_bytes(&self, graph: &Graph) -> u64 {
         self.computed_bytes.unwrap_or_else(|| {
             let stored = graph.storages.iter().fold(0u64, |sum, s| sum.saturating_add(s.bytes));
             stored.saturating_mul(4).saturating_add(16 << 30)
@@ -110,6 +111,8 @@ pub enum Entry {
     Migrate,
     /// `rollback(ckpt)`.
     Rollback,
+    /// `handle(ckpt)`, as migrate-ckpt has it.
+    Handle,
 }
 
 impl Entry {
@@ -118,6 +121,7 @@ impl Entry {
         match self {
             Entry::Migrate => "migrate",
             Entry::Rollback => "rollback",
+            Entry::Handle => "handle",
         }
     }
 }

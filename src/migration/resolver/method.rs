@@ -31,7 +31,7 @@ pub(super) fn rollbacks(
         operations.push(Operation {
             kind: OperationKind::Rollback,
             migration: name(),
-            version: entry.map(|entry| entry.version.to_string()),
+            version: entry.and_then(|entry| entry.version.named()),
             method,
         });
     }

@@ -143,7 +143,7 @@ fn migrate(entry: &Entry, no_code: bool) -> Result<Operation, ResolveError> {
     Ok(Operation {
         kind: OperationKind::Migrate,
         migration: name,
-        version: Some(entry.version.to_string()),
+        version: entry.version.named(),
         method: Method::Run,
     })
 }

@@ -72,7 +72,7 @@ impl ParsedTarget {
             ParsedTarget::Version(version) if latest.is_none_or(|latest| latest < version) => {
                 Some(Warning::Beyond {
                     version: version.to_string(),
-                    latest: latest.map(ToString::to_string),
+                    latest: latest.and_then(Version::named),
                 })
             }
             _ => None,
@@ -96,9 +96,9 @@ impl ParsedTarget {
         members.drain(..opening.unwrap_or(0));
         let version = match self {
             ParsedTarget::Version(version) => Some(version.to_string()),
-            ParsedTarget::Migration(last) => Some(catalogue[*last].version.to_string()),
+            ParsedTarget::Migration(last) => catalogue[*last].version.named(),
             ParsedTarget::Latest | ParsedTarget::Next | ParsedTarget::Base => {
-                members.iter().map(|&index| &catalogue[index].version).max().map(ToString::to_string)
+                members.iter().map(|&index| &catalogue[index].version).max().and_then(Version::named)
             }
         };
         TargetList { members, group, version, beyond }

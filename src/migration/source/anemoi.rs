@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use ruff_python_ast::{Expr, ExprCall, Stmt};
 use ruff_text_size::Ranged;
 
-use super::python::{Module, docstring};
+use super::python::{self, Module, binds, is_name};
 use super::{Flaw, Form, Outline, digest};
 use crate::migration::version::Version;
 
@@ -47,11 +47,10 @@ pub(super) fn read(module: &Module<'_>, version_key: Option<&str>) -> Result<Out
         is_final: metadata.is_final,
         digest: digest(module, |stmt| assigned_metadata(stmt).is_some()),
         has_migrate: defines("migrate"),
-        has_rollback: defines("rollback"),
+        has_rollback: python::has_rollback(body),
+        body: None,
         has_setup: defines("migrate_setup"),
-        summary: docstring(body)
-            .and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()))
-            .map(str::to_owned),
+        summary: python::summary(body),
     })
 }
 
@@ -85,24 +84,6 @@ fn edits_metadata(stmt: &Stmt) -> bool {
             }
         }
     })
-}
-
-/// Whether a top-level statement gives the module this attribute, other than as `None`.
-fn binds(stmt: &Stmt, name: &str) -> bool {
-    match stmt {
-        Stmt::FunctionDef(function) => function.name.id == name,
-        Stmt::Assign(assign) => {
-            !assign.value.is_none_literal_expr() && assign.targets.iter().any(|target| is_name(target, name))
-        }
-        Stmt::ImportFrom(import) => {
-            import.names.iter().any(|alias| alias.asname.as_ref().unwrap_or(&alias.name).id == name)
-        }
-        _ => false,
-    }
-}
-
-fn is_name(expr: &Expr, name: &str) -> bool {
-    expr.as_name_expr().is_some_and(|found| found.id == name)
 }
 
 /// The call's literals.

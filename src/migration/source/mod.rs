@@ -3,12 +3,15 @@
 //! Reading a migration parses its source text. It never runs it.
 
 mod anemoi;
+mod declarative;
+mod migrate_ckpt;
 pub(super) mod python;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::declarative::Body;
 use super::digest::digest;
 use super::version::Version;
 use crate::object::ObjectId;
@@ -21,12 +24,28 @@ pub enum Form {
     /// A Python file with `metadata = MigrationMetadata(...)`, `migrate(ckpt)` and maybe `rollback(ckpt)` and
     /// `migrate_setup(context)`, as anemoi-models has them.
     Anemoi,
+    /// A Python file with `handle(ckpt)` alone, as migrate-ckpt has them.
+    MigrateCkpt,
+    /// A TOML file that says what to do with which places. Nothing of it is code.
+    Declarative,
+}
+
+impl Form {
+    /// Whether running a migration of this form takes an interpreter.
+    pub fn is_code(self) -> bool {
+        match self {
+            Form::Anemoi | Form::MigrateCkpt => true,
+            Form::Declarative => false,
+        }
+    }
 }
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Form::Anemoi => f.write_str("anemoi"),
+            Form::MigrateCkpt => f.write_str("migrate-ckpt"),
+            Form::Declarative => f.write_str("declarative"),
         }
     }
 }
@@ -36,9 +55,9 @@ impl fmt::Display for Form {
 pub struct Migration {
     /// The name: the stem of its file.
     pub name: String,
-    /// The model package, as its versions name it.
+    /// The model package, as its versions name it; empty while no one says.
     pub package: String,
-    /// The version of the package that brought it.
+    /// The version of the package that brought it. One without a version has that of the migration before it.
     pub version: Version,
     /// Whether it opens a compatibility group. A final never runs.
     pub is_final: bool,
@@ -53,8 +72,11 @@ pub struct Migration {
     pub form: Form,
     /// Whether it can be run.
     pub has_migrate: bool,
-    /// Whether it brings its own rollback.
+    /// Whether it brings its own rollback, or one that can be derived. A rollback that only gives back what it
+    /// got, as generated scripts have it, undoes nothing and does not count.
     pub has_rollback: bool,
+    /// What it does, if it says so in a form that takes no interpreter.
+    pub body: Option<Arc<Body>>,
     /// Whether it brings a setup, which edits class paths before it runs.
     pub has_setup: bool,
     /// The first line of its docstring.
@@ -98,6 +120,7 @@ struct Outline {
     digest: ObjectId,
     has_migrate: bool,
     has_rollback: bool,
+    body: Option<Body>,
     has_setup: bool,
     summary: Option<String>,
 }
@@ -112,12 +135,16 @@ impl Migration {
     /// What is wrong with the text and where, for a person.
     pub fn read(file: &str, source: Arc<str>, version_key: Option<&str>) -> Result<Migration, Problem> {
         let problem = |line, message| Problem { file: file.to_owned(), line, message };
-        let Some(name) = file.strip_suffix(".py").filter(|name| is_name(name)) else {
-            return Err(problem(None, "form not recognised: not a Python file".into()));
+        let (name, outline) = if let Some(name) = file.strip_suffix(".toml").filter(|name| is_name(name)) {
+            (name, declarative::read(&source, version_key))
+        } else if let Some(name) = file.strip_suffix(".py").filter(|name| is_name(name)) {
+            let outline = read_python(&source, version_key)
+                .map_err(|error| problem(None, format!("cannot start a thread to parse it: {error}")))?;
+            (name, outline)
+        } else {
+            return Err(problem(None, "form not recognised: neither a Python nor a TOML file".into()));
         };
-        let outline = read_python(&source, version_key)
-            .map_err(|error| problem(None, format!("cannot start a thread to parse it: {error}")))?
-            .map_err(|flaw| problem(Some(flaw.line), flaw.message))?;
+        let outline = outline.map_err(|flaw| problem(Some(flaw.line), flaw.message))?;
         Ok(Migration {
             name: name.to_owned(),
             package: outline.package,
@@ -129,6 +156,7 @@ impl Migration {
             form: outline.form,
             has_migrate: outline.has_migrate,
             has_rollback: outline.has_rollback,
+            body: outline.body.map(Arc::new),
             has_setup: outline.has_setup,
             summary: outline.summary,
         })
@@ -144,7 +172,11 @@ fn read_python(source: &str, version_key: Option<&str>) -> io::Result<Result<Out
         if anemoi::is_one(module) {
             return anemoi::read(module, version_key);
         }
-        let message = "form not recognised: it has no `metadata = MigrationMetadata(...)` at top level";
+        if migrate_ckpt::is_one(module) {
+            return Ok(migrate_ckpt::read(module));
+        }
+        let message = "form not recognised: it has neither `metadata = MigrationMetadata(...)` nor `handle(ckpt)` \
+                       at top level";
         Err(Flaw { line: 1, message: message.into() })
     })?;
     Ok(parsed.unwrap_or_else(|error| Err(Flaw { line: error.line, message: error.message })))

@@ -5,7 +5,7 @@ use std::io;
 use std::thread;
 
 use ruff_python_ast::token::TokenKind;
-use ruff_python_ast::{ModModule, Stmt, StmtExpr};
+use ruff_python_ast::{Expr, ModModule, Stmt, StmtExpr};
 use ruff_python_parser::{Mode, lexer, parse_module};
 use ruff_text_size::{Ranged, TextSize};
 
@@ -51,6 +51,57 @@ pub(crate) fn docstring(body: &[Stmt]) -> Option<&str> {
     match body.first()? {
         Stmt::Expr(StmtExpr { value, .. }) => value.as_string_literal_expr().map(|text| text.value.to_str()),
         _ => None,
+    }
+}
+
+/// Whether a top-level statement gives the module this attribute, other than as `None`.
+pub(crate) fn binds(stmt: &Stmt, name: &str) -> bool {
+    match stmt {
+        Stmt::FunctionDef(function) => function.name.id == name,
+        Stmt::Assign(assign) => {
+            !assign.value.is_none_literal_expr() && assign.targets.iter().any(|target| is_name(target, name))
+        }
+        Stmt::ImportFrom(import) => {
+            import.names.iter().any(|alias| alias.asname.as_ref().unwrap_or(&alias.name).id == name)
+        }
+        _ => false,
+    }
+}
+
+pub(crate) fn is_name(expr: &Expr, name: &str) -> bool {
+    expr.as_name_expr().is_some_and(|found| found.id == name)
+}
+
+/// The first line of a module's docstring.
+pub(crate) fn summary(body: &[Stmt]) -> Option<String> {
+    let text = docstring(body)?;
+    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// Whether a module brings a rollback that undoes something.
+///
+/// Script generators write `def rollback(ckpt): return ckpt`. Running that would leave the checkpoint as it is and
+/// say that it was undone, so it is no rollback.
+pub(crate) fn has_rollback(body: &[Stmt]) -> bool {
+    body.iter().rev().find(|stmt| binds(stmt, "rollback")).is_some_and(|stmt| !is_identity(stmt))
+}
+
+/// Whether a function does nothing but give back its first parameter.
+pub(crate) fn is_identity(stmt: &Stmt) -> bool {
+    let Stmt::FunctionDef(function) = stmt else { return false };
+    let parameters = &function.parameters;
+    let first = parameters.posonlyargs.iter().chain(&parameters.args).next();
+    let does_something = |stmt: &&Stmt| match stmt {
+        Stmt::Pass(_) => false,
+        Stmt::Expr(StmtExpr { value, .. }) => !value.is_literal_expr(),
+        _ => true,
+    };
+    match function.body.iter().filter(does_something).collect::<Vec<_>>().as_slice() {
+        [Stmt::Return(returned)] => match (&returned.value, first) {
+            (Some(value), Some(first)) => is_name(value, &first.parameter.name.id),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
