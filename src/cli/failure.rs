@@ -225,6 +225,8 @@ impl From<RepoError> for Failure {
             RepoError::ScriptMissing { .. } => {
                 Failure::new("E_IRREVERSIBLE", message).hint("bring the script back into the catalogue")
             }
+            RepoError::Merge { .. } => Failure::new("E_IRREVERSIBLE", message)
+                .hint("check the revision before out instead: `ckstore log`, then `ckstore checkout --revision`"),
             RepoError::Migration { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; mend the script and check out again: steps that went well are kept"),
             RepoError::Verify { .. } => {

@@ -14,6 +14,7 @@ mod import;
 mod lock;
 mod log;
 mod ls;
+mod merge;
 mod name;
 mod needs;
 mod numbers;
