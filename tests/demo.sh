@@ -7,6 +7,7 @@ cargo build --release --locked --manifest-path "$root/Cargo.toml"
 target=${CARGO_TARGET_DIR:-$root/target}
 PATH=$(cd "$target/release" && pwd):$PATH
 unset CKSTORE_DIR
+export CKSTORE_ACTOR=${CKSTORE_ACTOR:-$(id -un)}
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -32,7 +33,8 @@ run ckstore import trained-0.12.2.ckpt
 run ckstore plan --version 0.12.0
 say 'Back to 0.12.0: one fused attention weight again, in tensors and optimizer state.'
 run ckstore checkout --version 0.12.0
-run ckstore diff
+printf '\n$ ckstore diff | grep state_dict/\n'
+ckstore diff | grep state_dict/
 say 'Forward again.'
 run ckstore checkout --version 0.12.2
 run ckstore status
@@ -43,7 +45,7 @@ run ckstore import trained-0.8.1.ckpt
 run ckstore checkout --version 0.8.3
 run ckstore diff
 run ckstore checkout --version 0.8.1
-run cmp before.ckpt trained-0.8.1.ckpt
+run cmp before.ckpt trained-0.8.1.ckpt && echo 'the same bytes'
 say 'The model of 0.9.0 cannot be reached from there by a migration: refused, and nothing was changed.'
 refused 3 ckstore checkout --version 0.9.0
 

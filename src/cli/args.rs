@@ -39,40 +39,24 @@ pub struct Global {
     pub no_color: bool,
 }
 
-/// The commands.
+/// The commands. What the help says of each is written at its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make an empty store
     Init(super::init::InitArgs),
-    /// Take a checkpoint file into the store
     Import(super::import::ImportArgs),
-    /// Bring a checkpoint to a version and write its file
     Checkout(super::checkout::CheckoutArgs),
-    /// Show what a checkout would do, without doing it
     Plan(super::plan::PlanArgs),
-    /// Show where a checkpoint stands against its catalogue of migrations
     Status(super::status::StatusArgs),
-    /// Show revisions, the history of migrations, or compatibility groups
     Log(super::log::LogArgs),
-    /// Show one revision in full, or one value in it
     Show(super::show::ShowArgs),
-    /// List the tensors of a revision
     Ls(super::ls::LsArgs),
-    /// Show what differs between two revisions
     Diff(super::diff::DiffArgs),
-    /// List, make or delete tags
     Tag(super::tag::TagArgs),
-    /// List, make or delete branches
     Branch(super::branch::BranchArgs),
-    /// Say which migrations a checkpoint has, without running any
     Baseline(super::baseline::BaselineArgs),
-    /// Read or change the settings of the store
     Config(super::config::ConfigArgs),
-    /// Check that every object is present and whole
     Fsck(super::fsck::FsckArgs),
-    /// Remove what nothing needs
     Gc(super::gc::GcArgs),
-    /// Print a completion script for a shell
     Completions(super::completions::CompletionsArgs),
 }
 
@@ -88,10 +72,11 @@ pub struct CatalogueArgs {
 #[derive(Debug, Args, Clone)]
 #[group(multiple = false)]
 pub struct TargetArgs {
-    /// The version of the model code: 0.12.0, or `latest`, `next` (unreleased too) or `base`
+    /// The version of the model code, for instance 0.12.0; or `latest`, `next` (what is not released too) or
+    /// `base` (the begin of its group)
     #[arg(long, short = 'V', value_name = "VERSION")]
     pub version: Option<String>,
-    /// The last migration that shall be applied, or `latest`, `next` or `base`
+    /// The last migration that it shall have, instead of a version
     #[arg(long, value_name = "MIGRATION")]
     pub to: Option<String>,
 }

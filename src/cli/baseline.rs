@@ -17,12 +17,12 @@ use super::session::Session;
 /// version it was trained at.
 #[derive(Debug, Args)]
 pub struct BaselineArgs {
-    /// The ref; HEAD without it
+    /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last
     #[arg(value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
     target: TargetArgs,
-    /// Why
+    /// Why it is done; `log` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
     #[command(flatten)]

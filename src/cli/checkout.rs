@@ -20,16 +20,21 @@ use super::session::Session;
 /// file. The revision before stays in the store. With NAME alone, that ref becomes HEAD and its file is
 /// written. A working file that was changed and not imported is never overwritten.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ckstore checkout --version 0.12.0\n  ckstore checkout last --version latest\n  \
+                        ckstore checkout --revision HEAD~1 -o before.ckpt"
+)]
 pub struct CheckoutArgs {
-    /// The ref; HEAD without it. `base`, `next` and `latest` are targets, unless a ref has that name
+    /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last
+    /// (`base`, `next` and `latest` are versions, unless a ref has that name)
     #[arg(value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
     target: TargetArgs,
-    /// Go to this revision instead: move the ref there, or with -o only write it out
+    /// Go to this revision instead, for instance HEAD~1: moves the ref there, or with -o only writes it out
     #[arg(long, value_name = "REV", conflicts_with_all = ["version", "to"])]
     revision: Option<String>,
-    /// Write here; this becomes the ref's working file
+    /// Write here; this then is the working file, unless it was --revision that was asked for
     #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Only show what would be done
@@ -41,7 +46,7 @@ pub struct CheckoutArgs {
     /// Overwrite the destination even if it holds what is not stored
     #[arg(long)]
     force: bool,
-    /// Why
+    /// Why it is done; `log` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
     #[command(flatten)]

@@ -10,6 +10,8 @@ use super::args::Cli;
 use super::failure::Failure;
 
 /// Print a completion script for a shell
+///
+/// For bash: `ckstore completions bash > ~/.local/share/bash-completion/completions/ckstore`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell

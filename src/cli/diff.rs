@@ -18,10 +18,10 @@ use super::session::Session;
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The first ref or revision; without it, the parent of HEAD
-    #[arg(value_name = "REV")]
+    #[arg(value_name = "FROM")]
     from: Option<String>,
     /// The second ref or revision; HEAD without it
-    #[arg(value_name = "REV")]
+    #[arg(value_name = "TO")]
     to: Option<String>,
     /// Exit with 10 if something differs
     #[arg(long)]

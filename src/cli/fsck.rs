@@ -14,19 +14,27 @@ use super::session::Session;
 ///
 /// Reads and hashes every stored record, compares packs and index, and follows refs, revisions, trees and the
 /// history of migrations to everything that they need. Goes on after a problem and reports all of them.
-/// Changes nothing. Exits with 6 if something that is needed is missing or damaged.
+/// Changes nothing unless told to. Exits with 6 if something that is needed is missing or damaged.
 #[derive(Debug, Args)]
 pub struct FsckArgs {
     /// Do not read the stored records themselves
     #[arg(long)]
     quick: bool,
+    /// First put the index in order: enter records that packs have, forget those that are missing or damaged
+    ///
+    /// Importing a file again then stores anew what was forgotten of it.
+    #[arg(long)]
+    repair_index: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &FsckArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
-    let options = FsckOptions { quick: args.quick };
+    let options = FsckOptions { quick: args.quick, repair_index: args.repair_index };
     let report = Repo::fsck(&session.directory()?, &options, session.context().progress)?;
     output.report(&report, |out| {
+        if let Some(repaired) = report.repaired {
+            writeln!(out, "entered {} records, forgot {}", repaired.entered, repaired.forgotten)?;
+        }
         for finding in &report.findings {
             let word = match finding.severity {
                 Severity::Error => output.paint(Tone::Bad, "error:"),

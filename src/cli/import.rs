@@ -20,11 +20,15 @@ use super::session::Session;
 /// the file (or NAME), and that ref becomes HEAD. Tensors that are stored already are not stored again. A
 /// store is made in the current folder where there is none.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ckstore import last.ckpt\n  ckstore import old.ckpt --name weather/2023 --version 0.8.1\n  \
+                        ckstore import -m \"ten more epochs\""
+)]
 pub struct ImportArgs {
-    /// The checkpoint; without it, HEAD's working file is taken again
+    /// The checkpoint file; without it, the working file of HEAD is taken again
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
-    /// Name of the ref
+    /// Name in the store; without it, that of the file
     #[arg(long, value_name = "NAME")]
     name: Option<RefName>,
     /// The version it was trained at, if the file does not say which migrations it has
@@ -33,7 +37,7 @@ pub struct ImportArgs {
     /// The last migration it has, if the file does not say
     #[arg(long, value_name = "MIGRATION")]
     baseline: Option<String>,
-    /// Why
+    /// Why it is imported; `log` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
     /// Read the file as this format instead of looking: torch-zip, safetensors, json, bytes

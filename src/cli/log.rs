@@ -14,6 +14,8 @@ use super::output::{Output, Tone, human_bytes, write_table};
 use super::session::Session;
 
 /// Show revisions, the history of migrations, or compatibility groups
+///
+/// Without a command it shows revisions.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct LogArgs {
@@ -45,7 +47,7 @@ struct RevisionsArgs {
 
 #[derive(Debug, Args)]
 struct HistoryArgs {
-    /// The ref; all refs without it
+    /// The checkpoint, by the name of its ref; all of them without it
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }

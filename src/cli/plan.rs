@@ -16,10 +16,10 @@ use super::session::Session;
 
 /// Show what a checkout would do, without doing it
 ///
-/// Reads no tensor bytes, runs no script and changes nothing.
+/// Reads no tensor bytes, runs no script and changes nothing. Without a version it plans for the latest.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// The ref; HEAD without it
+    /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last
     #[arg(value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]

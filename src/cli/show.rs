@@ -10,6 +10,9 @@ use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
 
 /// Show one revision in full, or one value in it
+///
+/// A revision is named by HEAD, a ref, its own name or the beginning of that, and `~N` behind any of these
+/// goes back by N revisions. Values are settings, text and numbers; tensors are described, not loaded.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// The ref or revision; HEAD without it

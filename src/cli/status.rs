@@ -19,7 +19,7 @@ use super::session::Session;
 /// they ran; the first version it cannot be brought to; and whether its working file was changed.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The ref; HEAD without it
+    /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Show every branch in a table

@@ -131,6 +131,17 @@ pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
     out
 }
 
+/// Whether the checkpoint is a dict, so that a list has a place in it. A pickled module, a tensor or a list has
+/// none.
+pub fn has_place(graph: &Graph) -> bool {
+    if matches!(graph.kind(graph.root), Kind::Dict) {
+        return true;
+    }
+    // A subclass of dict is told by its items; only of the known ones is it sure when they are empty.
+    graph.node(graph.root).tail.iter().any(|step| matches!(step, Tail::Set(..)))
+        || matches!(graph.class_of(graph.root), Some(("collections", "OrderedDict" | "defaultdict")))
+}
+
 /// Adds a migration at the end of the list and to the history, as the framework does when it runs one.
 ///
 /// The list is made where there is none; the history only where the checkpoint has a place for it.
@@ -144,7 +155,7 @@ pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListE
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
     if !is_plain {
-        add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+        record(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
     }
     Ok(())
 }
@@ -171,7 +182,7 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
     if is_plain {
         return Ok(());
     }
-    add_history(graph, Done::Rollback, name, last.signature.as_deref());
+    record(graph, Done::Rollback, name, last.signature.as_deref());
     Ok(())
 }
 
@@ -296,7 +307,8 @@ fn needs_classes(graph: &Graph) -> bool {
     })
 }
 
-fn add_history(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
+/// Enters in the checkpoint's own history what was done, where it has a place for one.
+pub fn record(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
     let Some(metadata) = graph.get_in(graph.root, &HISTORY[..2]) else { return };
     if !matches!(graph.kind(metadata), Kind::Dict) {
         return;

@@ -35,7 +35,7 @@ pub use config::SETTINGS;
 pub use context::Context;
 pub use diff::{ChangedTensor, DiffReport, MovedTensor, TensorEntry, ValueChange};
 pub use error::RepoError;
-pub use fsck::{Checked, FINDINGS, Finding, FsckOptions, FsckReport, Severity};
+pub use fsck::{Checked, FINDINGS, Finding, FsckOptions, FsckReport, Repaired, Severity};
 pub use gc::{FileEntry, GcPlan, GcReport, PackEntry, REWRITE_DEAD_PERCENT};
 pub use import::{ByteCounts, ImportOptions, ImportReport, Warning};
 pub use log::{GroupEntry, HistoryEntry, RevisionEntry};

@@ -320,7 +320,7 @@ fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) 
             let same = listed.iter().map(|entry| &entry.name).eq(applied.iter().map(|entry| &entry.name));
             if same { ListPlace::Edited } else { ListPlace::Replaced }
         }
-        None if outline.format.keeps_objects() => ListPlace::Replaced,
+        None if outline.format.keeps_objects() && list::has_place(graph) => ListPlace::Replaced,
         None => ListPlace::Absent,
     }
 }
@@ -364,8 +364,16 @@ fn write_list(
         }
         (ListPlace::Edited, _) => list::remove_last(graph, key, &migration.name)?,
         (ListPlace::Replaced, _) => {
+            let old = list::read(graph, key)?.unwrap_or_default();
             let all: Vec<Listed> = applied.iter().map(listed).collect();
             list::replace(graph, key, &all)?;
+            let (done, among) = match entry {
+                Entry::Migrate => (list::Done::Migrate, &all),
+                _ => (list::Done::Rollback, &old),
+            };
+            let known = among.iter().find(|entry| entry.name == migration.name);
+            let signature = known.and_then(|entry| entry.signature.as_deref());
+            list::record(graph, done, &migration.name, signature);
         }
     }
     Ok(())

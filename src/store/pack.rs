@@ -69,6 +69,15 @@ impl PackFile {
         Some(layout::parse_entry(self.pack.id, &entries[found]))
     }
 
+    /// Reads and proves one of the pack's records.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] or [`StoreError::Io`].
+    pub fn prove(&self, record: &Record) -> Result<(), StoreError> {
+        self.verify_record(record, &mut Frame::default(), &mut Decoder::new())
+    }
+
     /// Reads and proves every record, on all cores, and returns what is wrong, in the order of the file.
     ///
     /// `progress` gets the raw length of each record that has been looked at. That the frames of a list

@@ -33,7 +33,8 @@ fn console_blocks_print_what_the_pages_say() {
             fs::write(page, rewritten).unwrap();
             found.retain(|problem| problem.is_fatal);
         }
-        problems.extend(found.into_iter().map(|problem| format!("{name}:{}: {}", problem.line, problem.text)));
+        problems
+            .extend(found.into_iter().map(|problem| format!("{name}:{}: {}", problem.line, problem.text)));
     }
     assert!(problems.is_empty(), "{}\n(CKSTORE_BOOK=write rewrites the pages)", problems.join("\n"));
 }
@@ -56,67 +57,89 @@ struct Problem {
     is_fatal: bool,
 }
 
-/// Runs a page and returns it as it should be, and what is wrong with it.
-fn check_page(text: &str, root: &Path) -> (String, Vec<Problem>) {
-    let mut out = String::new();
-    let mut problems = Vec::new();
-    if !text.contains("```console") {
-        return (text.to_owned(), problems);
-    }
-    let home = Home::new(root);
-    let mut names = HashMap::new();
-    let mut lines = text.lines().enumerate().peekable();
-    let mut copy = |line: &str| {
-        out.push_str(line);
-        out.push('\n');
-    };
+/// A page in pieces, in order.
+enum Piece<'a> {
+    Text(&'a str),
+    Command(Block<'a>),
+}
+
+/// A command on a page, and what the page says that it prints.
+struct Block<'a> {
+    /// Counted from one.
+    line: usize,
+    command: String,
+    expected: Vec<&'a str>,
+    /// Whether the page shows what it prints.
+    shown: bool,
+}
+
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut lines = text.lines().enumerate().map(|(place, line)| (place + 1, line)).peekable();
     while let Some((_, line)) = lines.next() {
-        copy(line);
+        pieces.push(Piece::Text(line));
         if line == "<!-- run" {
-            for (number, line) in lines.by_ref() {
-                copy(line);
-                if line == "-->" {
-                    break;
-                }
-                let (printed, succeeded) = home.run(line);
-                if !succeeded {
-                    let text = format!("`{line}` failed:\n{printed}");
-                    problems.push(Problem { line: number + 1, text, is_fatal: true });
-                }
+            while let Some((line, command)) = lines.next_if(|(_, line)| *line != "-->") {
+                pieces.push(Piece::Text(command));
+                let command = command.to_owned();
+                pieces.push(Piece::Command(Block { line, command, expected: Vec::new(), shown: false }));
             }
         }
         if line != "```console" {
             continue;
         }
-        while let Some((number, line)) = lines.next() {
-            copy(line);
-            let Some(first) = line.strip_prefix("$ ") else { break };
-            let mut command = first.to_owned();
+        while let Some((line, first)) = lines.next_if(|(_, line)| line.starts_with("$ ")) {
+            pieces.push(Piece::Text(first));
+            let mut command = first[2..].to_owned();
             while let Some((_, more)) = lines.next_if(|(_, line)| *line == ">" || line.starts_with("> ")) {
-                copy(more);
+                pieces.push(Piece::Text(more));
                 command.push('\n');
                 command.push_str(more.get(2..).unwrap_or_default());
             }
             let mut expected = Vec::new();
             while let Some((_, line)) = lines.next_if(|(_, line)| *line != "```" && !line.starts_with("$ ")) {
-                expected.push(line.to_owned());
+                expected.push(line);
             }
-            let (printed, succeeded) = home.run(&command);
-            if !succeeded {
-                let text = format!("`{command}` failed:\n{printed}");
-                problems.push(Problem { line: number + 1, text, is_fatal: true });
-            }
-            let printed: Vec<String> = pretty(&printed).lines().map(str::to_owned).collect();
-            let same = expected.len() == printed.len()
-                && expected.iter().zip(&printed).all(|(a, b)| is_same(a, b, &mut names));
-            if !same {
-                let text = format!("`{command}` prints\n{}", printed.join("\n"));
-                problems.push(Problem { line: number + 1, text, is_fatal: false });
-            }
-            (if same { expected } else { printed }).iter().for_each(|line| copy(line));
+            pieces.push(Piece::Command(Block { line, command, expected, shown: true }));
         }
     }
-    (out, problems)
+    pieces
+}
+
+/// Runs a page and returns it as it should be, and what is wrong with it.
+fn check_page(text: &str, root: &Path) -> (String, Vec<Problem>) {
+    let home = Home::new(root);
+    let mut names = Names::default();
+    let mut problems = Vec::new();
+    let mut right = String::new();
+    for piece in pieces(text) {
+        let block = match piece {
+            Piece::Text(line) => {
+                right.extend([line, "\n"]);
+                continue;
+            }
+            Piece::Command(block) => block,
+        };
+        let (printed, succeeded) = home.run(&block.command);
+        let printed = pretty(&printed);
+        let mut complain = |what, is_fatal| {
+            let text = format!("`{}` {what}\n{printed}", block.command);
+            problems.push(Problem { line: block.line, text, is_fatal });
+        };
+        if !succeeded {
+            complain("failed:", true);
+        }
+        if block.shown {
+            let lines: Vec<&str> = printed.lines().collect();
+            let is_same = |(a, b): (&&str, &&str)| names.is_same(a, b);
+            if block.expected.len() != lines.len() || !block.expected.iter().zip(&lines).all(is_same) {
+                complain("prints", false);
+            }
+            lines.iter().for_each(|line| right.extend([line, "\n"]));
+        }
+    }
+    // A page is rewritten as a whole, so that a name stands for one object all over it.
+    if problems.is_empty() { (text.to_owned(), problems) } else { (right, problems) }
 }
 
 /// The folder in which a page's commands run.
@@ -170,28 +193,39 @@ fn pretty(text: &str) -> String {
     }
 }
 
-/// Whether a line is as the page says. `names` remembers which name on the page stands for which object.
-fn is_same(expected: &str, printed: &str, names: &mut HashMap<String, String>) -> bool {
-    let (expected, expected_names) = general(expected);
-    let (printed, printed_names) = general(printed);
-    if expected_names.len() == printed_names.len() {
-        for (ours, theirs) in expected_names.iter().zip(printed_names) {
-            if *names.entry(ours.clone()).or_insert_with(|| theirs.clone()) != theirs {
-                return false;
+/// Which name on the page stands for which object, and the other way round.
+#[derive(Default)]
+struct Names {
+    objects: HashMap<String, String>,
+    names: HashMap<String, String>,
+}
+
+impl Names {
+    /// Whether a line is as the page says.
+    fn is_same(&mut self, expected: &str, printed: &str) -> bool {
+        let (expected, names) = general(expected);
+        let (printed, objects) = general(printed);
+        if names.len() == objects.len() {
+            for (name, object) in names.iter().zip(&objects) {
+                let known = self.objects.entry(name.clone()).or_insert_with(|| object.clone()) == object
+                    && self.names.entry(object.clone()).or_insert_with(|| name.clone()) == name;
+                if !known {
+                    return false;
+                }
             }
         }
-    }
-    let mut pieces = expected.split("[..]");
-    let Some(mut rest) = printed.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else { return rest.is_empty() };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
+        let mut pieces: Vec<&str> = expected.split("[..]").collect();
+        let last = pieces.pop().expect("splitting gives at least one piece");
+        let Some((first, middle)) = pieces.split_first() else { return printed == last };
+        let Some(mut rest) = printed.strip_prefix(first) else { return false };
+        for piece in middle {
+            match rest.find(piece) {
+                Some(at) => rest = &rest[at + piece.len()..],
+                None => return false,
+            }
         }
+        rest.ends_with(last)
     }
-    rest.ends_with(last)
 }
 
 /// A line with words in place of names of objects, times and what depends on them, and the names, cut to the
@@ -239,8 +273,10 @@ fn time_length(text: &str) -> Option<usize> {
 
 /// A revision's text holds times, so the room that it takes is not always the same.
 fn without_new_bytes(line: &str) -> String {
-    if let Some((before, _)) = line.split_once("\"new\": ") {
-        return format!("{before}\"new\": BYTES,");
+    for field in ["\"new\": ", "\"kept_bytes\": ", "; hashed "] {
+        if let Some((before, _)) = line.split_once(field) {
+            return format!("{before}{field}BYTES");
+        }
     }
     match line.split_once(" new, ") {
         Some((before, after)) if before.trim_start().starts_with("stored ") => {
@@ -252,11 +288,12 @@ fn without_new_bytes(line: &str) -> String {
 
 #[test]
 fn a_name_must_stand_for_the_same_object_all_over_a_page() {
-    let mut names = HashMap::new();
+    let mut names = Names::default();
     let [a, b] = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"];
-    assert!(is_same(&format!("now at {a}"), &format!("now at {b}"), &mut names));
-    assert!(!is_same(&format!("was {a}"), &format!("was {a}"), &mut names));
-    assert!(is_same("at 2026-01-02 03:04:05Z by [..]!", "at 1999-12-31T00:00:00.5Z by ada!", &mut names));
-    assert!(!is_same("wrote a", "wrote a and b", &mut names));
-    assert!(!is_same("[..] 5 B", "wrote 6 B", &mut names));
+    assert!(names.is_same(&format!("now at {a}"), &format!("now at {b}")));
+    assert!(!names.is_same(&format!("was {a}"), &format!("was {a}")));
+    assert!(!names.is_same(&format!("was {b}"), &format!("was {b}")));
+    assert!(names.is_same("at 2026-01-02 03:04:05Z by [..]!", "at 1999-12-31T00:00:00.5Z by ada!"));
+    assert!(!names.is_same("wrote a", "wrote a and b"));
+    assert!(!names.is_same("[..] 5 B", "wrote 6 B"));
 }

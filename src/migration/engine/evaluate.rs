@@ -598,3 +598,110 @@ fn integers(op: BinaryOp, a: i128, b: i128) -> i128 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scalar;
+    use super::*;
+
+    struct Counting(u64);
+
+    impl StorageBytes for Counting {
+        fn read(&mut self, _: StorageId, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+            self.0 += buffer.len() as u64;
+            for (place, chunk) in buffer.chunks_exact_mut(4).enumerate() {
+                let element = (offset / 4) as f32 + place as f32;
+                chunk.copy_from_slice(&element.to_le_bytes());
+            }
+            Ok(())
+        }
+    }
+
+    fn load(shape: &[u64], strides: &[u64]) -> Step {
+        let window = Window { shape: shape.to_vec(), strides: strides.to_vec(), offset: 0 };
+        Step::Load { storage: StorageId(0), dtype: Dtype::F32, window }
+    }
+
+    fn floats(steps: Vec<Step>) -> Vec<f32> {
+        let mut out = Vec::new();
+        let mut sink = |part: &[u8]| {
+            out.extend_from_slice(part);
+            Ok(())
+        };
+        evaluate(&Expr { steps }, &mut Counting(0), &mut sink).unwrap();
+        out.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+
+    fn plain(shape: &[u64]) -> Vec<u64> {
+        crate::value::Tensor::contiguous_strides(shape).unwrap()
+    }
+
+    #[test]
+    fn pieces_are_joined_along_any_dimension() {
+        let steps = |dim, shape: &[u64]| {
+            vec![load(shape, &plain(shape)), load(shape, &plain(shape)), Step::Cat { dim, parts: vec![0, 1] }]
+        };
+        assert_eq!(floats(steps(0, &[1, 2])), [0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(floats(steps(1, &[2, 1])), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(floats(steps(1, &[2, 2, 1])), [0.0, 1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_copy_is_streamed_and_reads_each_byte_once() {
+        let elements = 3 * BLOCK_ELEMENTS + 5;
+        let mut source = Counting(0);
+        let mut parts = Vec::new();
+        let mut sink = |part: &[u8]| {
+            parts.push(part.len() as u64);
+            Ok(())
+        };
+        let steps = vec![load(&[elements], &[1]), Step::Cast { of: 0, dtype: Dtype::F16 }];
+        evaluate(&Expr { steps }, &mut source, &mut sink).unwrap();
+        assert_eq!(source.0, elements * 4);
+        assert_eq!(parts.iter().sum::<u64>(), elements * 2);
+        assert!(parts.iter().all(|&bytes| bytes <= BLOCK_ELEMENTS * 2));
+    }
+
+    #[test]
+    fn a_step_used_twice_is_computed_once() {
+        let mut steps = vec![load(&[2], &[1])];
+        for id in 0..100 {
+            let (left, right) = (Operand::Step(id), Operand::Step(id));
+            steps.push(Step::Binary { op: BinaryOp::Maximum, left, right, dtype: Dtype::F32 });
+        }
+        assert_eq!(floats(steps), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_stack() {
+        let mut steps = vec![load(&[2], &[1])];
+        for id in 0..50_000 {
+            let right = Operand::Scalar(Scalar::Int(1));
+            steps.push(Step::Binary { op: BinaryOp::Add, left: Operand::Step(id), right, dtype: Dtype::F32 });
+        }
+        assert_eq!(floats(steps), [50_000.0, 50_001.0]);
+    }
+
+    #[test]
+    fn windows_of_results_are_gathered_and_replaced() {
+        let window = |shape: &[u64], strides: &[u64], offset| Window {
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            offset,
+        };
+        let base = load(&[4], &[1]);
+        let picked = Step::View { of: 0, window: window(&[2, 2], &[1, 2], 0) };
+        assert_eq!(floats(vec![base.clone(), picked]), [0.0, 2.0, 1.0, 3.0]);
+        let nines = Step::Full { dtype: Dtype::F32, shape: vec![2], value: Scalar::Int(9) };
+        let assign = Step::Assign { base: 0, window: window(&[2], &[2], 1), value: 1 };
+        assert_eq!(floats(vec![base, nines, assign]), [0.0, 9.0, 2.0, 9.0]);
+    }
+
+    #[test]
+    fn an_index_beyond_the_end_is_an_error() {
+        let index = Step::Literal { dtype: Dtype::I64, shape: vec![1], bytes: 7i64.to_le_bytes().to_vec() };
+        let steps = vec![load(&[3], &[1]), index, Step::IndexSelect { of: 0, dim: 0, index: 1 }];
+        let error = evaluate(&Expr { steps }, &mut Counting(0), &mut |_| Ok(())).unwrap_err();
+        assert!(matches!(error, EngineError::Index { index: 7, extent: 3 }));
+    }
+}

@@ -5,6 +5,7 @@
 
 mod history;
 mod packs;
+mod repair;
 mod trees;
 
 use std::collections::HashSet;
@@ -86,6 +87,9 @@ pub const FINDINGS: &[(&str, Severity, &str)] = &[
 pub struct FsckOptions {
     /// Leaves out reading and hashing every stored record.
     pub quick: bool,
+    /// Puts the index in order before the check: records that packs have are entered, records that are
+    /// missing or damaged are forgotten, so that importing the same content again stores them anew.
+    pub repair_index: bool,
 }
 
 /// One thing that was found.
@@ -123,11 +127,26 @@ pub struct Checked {
 pub struct FsckReport {
     /// How much was checked.
     pub checked: Checked,
-    /// What was found, in the order in which it was looked at.
+    /// What was found, in the order in which it was looked at; after a repair, what is left.
     pub findings: Vec<Finding>,
+    /// What was repaired before, where that was asked for.
+    pub repaired: Option<Repaired>,
+}
+
+/// What was changed in the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// Records that were entered.
+    pub entered: u64,
+    /// Records that were forgotten.
+    pub forgotten: u64,
 }
 
 impl FsckReport {
+    fn new() -> FsckReport {
+        FsckReport { checked: Checked::default(), findings: Vec::new(), repaired: None }
+    }
+
     /// Number of findings that matter this much.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
@@ -152,8 +171,10 @@ impl FsckReport {
 /// What is found broken on the way, so that it is told once and taken for broken afterwards.
 #[derive(Debug, Default)]
 struct Broken {
+    /// Records of packs that are not on disk.
+    missing: HashSet<ObjectId>,
     /// Records that do not prove by their names where the index places them.
-    records: HashSet<ObjectId>,
+    damaged: HashSet<ObjectId>,
 }
 
 impl Repo {
@@ -164,8 +185,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`RepoError::NoStore`], a ledger of a newer version, or [`RepoError::Locked`]. Damage is no error
-    /// here but a finding.
+    /// [`RepoError::NoStore`], a ledger of a newer version, [`RepoError::Locked`], or an index that cannot
+    /// be repaired. Damage is no error here but a finding.
     pub fn fsck(
         directory: &Path,
         options: &FsckOptions,
@@ -178,7 +199,7 @@ impl Repo {
             }
             other => other.ok(),
         };
-        let mut report = FsckReport { checked: Checked::default(), findings: Vec::new() };
+        let mut report = FsckReport::new();
         let ledger = match Ledger::open(&ledger_path) {
             Ok(ledger) => Some(ledger),
             Err(error @ (LedgerError::Newer { .. } | LedgerError::Busy)) => return Err(error.into()),
@@ -199,10 +220,17 @@ impl Repo {
             );
             return Ok(report);
         };
-        let Some(ledger) = ledger else {
+        let Some(mut ledger) = ledger else {
             packs::check_alone(&store, options, progress, &mut report);
             return Ok(report);
         };
+        if options.repair_index {
+            let _lock = Lock::take(directory)?;
+            let repaired = repair::repair(&store, &mut ledger, progress)?;
+            let mut found = check(&store, &ledger, directory, options, progress);
+            found.repaired = Some(repaired);
+            return Ok(found);
+        }
         let version = ledger.data_version().ok();
         let found = check(&store, &ledger, directory, options, progress);
         if found.count(Error) > 0 && ledger.data_version().ok() != version {
@@ -220,7 +248,7 @@ fn check(
     options: &FsckOptions,
     progress: &dyn Progress,
 ) -> FsckReport {
-    let mut report = FsckReport { checked: Checked::default(), findings: Vec::new() };
+    let mut report = FsckReport::new();
     let mut needs = Needs::default();
     let mut broken = Broken::default();
     history::check(ledger, &mut needs, &mut report);

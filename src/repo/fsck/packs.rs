@@ -26,7 +26,7 @@ pub(super) fn check(
         let message =
             format!("pack {} is missing; the index places {} records in it", pack.0.short(), records.len());
         report.add("pack-missing", pack, message);
-        broken.records.extend(records.iter().map(|(id, _)| *id));
+        broken.missing.extend(records.iter().map(|(id, _)| *id));
     }
     begin(store, &on_disk, options, progress);
     for pack in on_disk {
@@ -135,14 +135,14 @@ fn compare(
         match (&placed, &error) {
             (Some(_), Some(error)) => {
                 report.add("object-damaged", record.id, whole(error));
-                broken.records.insert(record.id);
+                broken.damaged.insert(record.id);
             }
             (None, Some(error)) => report.add("object-unused-damaged", record.id, whole(error)),
             (Some(placed), None) if *placed != record.location => {
                 let id = record.id.short();
                 let message = format!("the index places object {id} elsewhere in pack {}", pack.0.short());
                 report.add("index-wrong", record.id, message);
-                broken.records.insert(record.id);
+                broken.damaged.insert(record.id);
             }
             (Some(_), None) => {}
             (None, None) => unknown += u64::from(matches!(ledger.locate(&record.id), Ok(None))),
@@ -155,7 +155,7 @@ fn compare(
             pack.0.short()
         );
         report.add("index-wrong", id, message);
-        broken.records.insert(id);
+        broken.damaged.insert(id);
     }
     if unknown > 0 {
         let message = format!("{unknown} records of pack {} are not in the index", pack.0.short());
@@ -188,7 +188,7 @@ fn salvage(
             }
             Err(error) => {
                 lost += 1;
-                broken.records.insert(*id);
+                broken.damaged.insert(*id);
                 // Where nothing can be read, one finding for the pack says it all.
                 if matches!(error, StoreError::Damaged { .. }) {
                     report.add("object-damaged", id, whole(&error));

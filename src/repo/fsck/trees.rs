@@ -1,6 +1,6 @@
 //! What revisions and the history need: trees and their objects, scripts, change records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::ledger::Ledger;
 use crate::object::ObjectId;
@@ -35,10 +35,16 @@ impl Objects<'_> {
         let state = match self.reader.check(id) {
             Err(error) if is_missing(&error) => State::Missing,
             Err(_) => State::Damaged,
-            Ok(frames) if frames.iter().chain([id]).any(|id| self.broken.records.contains(id)) => {
-                State::Damaged
+            Ok(frames) => {
+                let among = |set: &HashSet<ObjectId>| frames.iter().chain([id]).any(|id| set.contains(id));
+                if among(&self.broken.missing) {
+                    State::Missing
+                } else if among(&self.broken.damaged) {
+                    State::Damaged
+                } else {
+                    State::Whole
+                }
             }
-            Ok(_) => State::Whole,
         };
         self.seen.insert(*id, state);
         state

@@ -90,14 +90,11 @@ def harden():
     global _spec, _OURS
     import _collections
     import _frozen_importlib
-    import time
 
     _spec = _frozen_importlib.ModuleSpec
     _collections.OrderedDict = ckstore_objects.OrderedDict
     _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "ckstore_tensor", "inspect", "logging", "math", "argparse", "collections"))
-    for name in list(time.__dict__):
-        if name not in ("__name__", "__spec__", "struct_time"):
-            del time.__dict__[name]
+    # What is not among the kept modules cannot come back.
     for name in ("time", "marshal", "gc", "atexit"):
         sys.modules.pop(name, None)
     sys.stdin = sys.__stdin__ = None

@@ -20,7 +20,9 @@ use super::form::{self, Form, State, modern_module, state};
 use super::host::{Host, address, is_exactly};
 use super::native::_ckstore::{Object, TensorBase};
 use super::tensor::{Source, parameter_grad, storage_class};
-use crate::value::{FloatBits, Graph, Kind, Node, NodeId, Path, Storage, StorageId, StorageRef, Tail, Tensor};
+use crate::value::{
+    FloatBits, Graph, Kind, Node, NodeId, Path, Storage, StorageId, StorageRef, Tail, Tensor,
+};
 
 /// One step of the way to an object, for messages.
 enum Label {
@@ -264,7 +266,9 @@ impl<'a> Freezer<'a> {
             match label {
                 Label::Key(key) => steps.push(match key.downcast_ref::<PyStr>() {
                     Some(text) => text.to_string_lossy().into_owned(),
-                    None => key.repr(self.vm).map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned()),
+                    None => key
+                        .repr(self.vm)
+                        .map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned()),
                 }),
                 Label::Place(place) => steps.push(place.to_string()),
                 Label::State => {}
@@ -333,7 +337,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// The node of an item: the old one where nothing changed, so that equal values keep their nodes.
-    fn item(&mut self, object: &PyObject, old: Option<NodeId>, trail: usize, label: Label) -> Result<NodeId, Stop> {
+    fn item(
+        &mut self,
+        object: &PyObject,
+        old: Option<NodeId>,
+        trail: usize,
+        label: Label,
+    ) -> Result<NodeId, Stop> {
         if let Some(old) = old
             && self.is_shown_as(object, old)?
         {
@@ -371,7 +381,12 @@ impl<'a> Freezer<'a> {
         match self.host.form(id) {
             Form::Atom => Ok(()),
             Form::Tensor(inner) => self.kept_tensor(object, id, inner, trail),
-            Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) | Form::EncodedBytes | Form::Size(_) | Form::Opaque => {
+            Form::Tuple
+            | Form::FrozenSet
+            | Form::FrozenSetOf(_)
+            | Form::EncodedBytes
+            | Form::Size(_)
+            | Form::Opaque => {
                 self.pass(id, trail);
                 Ok(())
             }
@@ -411,7 +426,9 @@ impl<'a> Freezer<'a> {
             front += 1;
         }
         let mut back = 0;
-        while back < common - front && self.is_shown_as(&now[now.len() - 1 - back], before[before.len() - 1 - back])? {
+        while back < common - front
+            && self.is_shown_as(&now[now.len() - 1 - back], before[before.len() - 1 - back])?
+        {
             old[now.len() - 1 - back] = Some(before[before.len() - 1 - back]);
             back += 1;
         }
@@ -459,7 +476,8 @@ impl<'a> Freezer<'a> {
         } else if source == id {
             self.retail(id, vec![Tail::Add(items)], |step| matches!(step, Tail::Add(_)));
         } else {
-            let list = self.add(Node { kind: Kind::List, tail: items.into_iter().map(Tail::Append).collect() });
+            let list =
+                self.add(Node { kind: Kind::List, tail: items.into_iter().map(Tail::Append).collect() });
             let args = self.add(Kind::Tuple(vec![list]));
             let mut node = self.graph().node(id).clone();
             if let Kind::Reduce { args: old, .. } = &mut node.kind {
@@ -605,7 +623,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// Writes another dict of attributes: as the state, or into the state where the old one was.
-    fn rebuild(&mut self, id: NodeId, dict: &PyObject, before: Option<NodeId>, trail: usize) -> Result<(), Stop> {
+    fn rebuild(
+        &mut self,
+        id: NodeId,
+        dict: &PyObject,
+        before: Option<NodeId>,
+        trail: usize,
+    ) -> Result<(), Stop> {
         let state = self.id_of(dict, trail)?;
         let mut node = self.current(id);
         match before {
@@ -748,7 +772,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// A tensor of the checkpoint: only whether it wants gradients can have changed.
-    fn kept_tensor(&mut self, object: &PyObject, id: NodeId, inner: NodeId, trail: usize) -> Result<(), Stop> {
+    fn kept_tensor(
+        &mut self,
+        object: &PyObject,
+        id: NodeId,
+        inner: NodeId,
+        trail: usize,
+    ) -> Result<(), Stop> {
         let now = object.downcast_ref::<TensorBase>().map(|tensor| tensor.requires_grad.get());
         match (now, parameter_grad(self.graph(), id)) {
             (Some(now), None) => {

@@ -38,7 +38,6 @@ const NATIVE_MODULES: &[&str] = &[
     "errno",
     "itertools",
     "sys",
-    "time",
 ];
 
 /// Modules of the frozen library that stay, with everything below them.
