@@ -227,8 +227,10 @@ impl From<RepoError> for Failure {
             }
             RepoError::Merge { .. } => Failure::new("E_IRREVERSIBLE", message)
                 .hint("check the revision before out instead: `ckstore log`, then `ckstore checkout --revision`"),
-            RepoError::Migration { .. } => Failure::new("E_SCRIPT", message)
+            RepoError::Migration { .. } | RepoError::Declarative { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; mend the script and check out again: steps that went well are kept"),
+            RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
+                .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),
             RepoError::Verify { .. } => {
                 Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
             }
