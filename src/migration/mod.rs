@@ -4,8 +4,8 @@
 
 pub mod catalogue;
 mod change;
-mod derive;
 pub mod declarative;
+mod derive;
 mod digest;
 pub mod engine;
 pub mod list;

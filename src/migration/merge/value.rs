@@ -46,8 +46,7 @@ impl Values {
         let known: HashSet<&Path> = moves.iter().map(|(from, _)| from).collect();
         let gone = left.iter().map(|value| &value.path).find(|path| !known.contains(path));
         dropped = gone.cloned().or(dropped);
-        let mut values =
-            Values { from: HashMap::new(), to: HashMap::new(), present: Vec::new(), dropped };
+        let mut values = Values { from: HashMap::new(), to: HashMap::new(), present: Vec::new(), dropped };
         for (number, (from, to)) in moves.into_iter().enumerate() {
             values.from.insert(from, number);
             values.to.insert(to.clone(), number);
