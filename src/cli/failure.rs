@@ -225,8 +225,12 @@ impl From<RepoError> for Failure {
             RepoError::ScriptMissing { .. } => {
                 Failure::new("E_IRREVERSIBLE", message).hint("bring the script back into the catalogue")
             }
-            RepoError::Migration { .. } => Failure::new("E_SCRIPT", message)
+            RepoError::Merge { .. } => Failure::new("E_IRREVERSIBLE", message)
+                .hint("check the revision before out instead: `ckstore log`, then `ckstore checkout --revision`"),
+            RepoError::Migration { .. } | RepoError::Declarative { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; mend the script and check out again: steps that went well are kept"),
+            RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
+                .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),
             RepoError::Verify { .. } => {
                 Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
             }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
+use crate::migration::plan::Warning;
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
@@ -107,7 +108,11 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<(ObjectId, String), RepoError> {
         let Planned { row, revision, lineage, catalogue, plan } = planned;
-        let sources = Sources { catalogue, lineage };
+        let renamed = plan.warnings.iter().filter_map(|warning| match warning {
+            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
+            _ => None,
+        });
+        let sources = Sources { catalogue, lineage, renamed: renamed.collect() };
         let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
         let mut steps: Vec<Step> = Vec::new();
         let mut printed = String::new();

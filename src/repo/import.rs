@@ -315,7 +315,12 @@ fn applied_list(
     let key = catalogue.map_or(list::DEFAULT_LIST_KEY, |catalogue| &catalogue.list_key);
     let asked = options.version.is_some() || options.baseline.is_some();
     let old = |name: &str| parent.and_then(|p| p.applied().iter().find(|entry| entry.name == name));
-    if let Some(listed) = list::read(graph, key)? {
+    let listed = match list::read(graph, key)? {
+        // A list of this framework is known by its key, also while there is no catalogue.
+        None if catalogue.is_none() => list::read(graph, list::MIGRATE_CKPT_LIST_KEY)?,
+        listed => listed,
+    };
+    if let Some(listed) = listed {
         if asked {
             return Err(RepoError::AlreadyBaselined { path: path.to_owned() });
         }
