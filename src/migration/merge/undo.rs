@@ -244,11 +244,11 @@ impl<'a> Undo<'a> {
             out.made.push(chosen);
         }
         let keys = self.keys((before, &was), (after, &is), &now)?;
-        edited |= !keys.iter().map(|(name, item)| (name, item)).eq(now.keyed.iter());
+        edited |= !keys.iter().eq(now.keyed.iter());
         out.keyed = keys;
         type Rows = for<'p> fn(&'p Parts) -> &'p Vec<NodeId>;
-        let rows: [(Rows, fn(usize) -> Slot<'static>); 2] =
-            [(|parts| &parts.row, Slot::Row), (|parts| &parts.members, Slot::Member)];
+        type RowOf = (Rows, fn(usize) -> Slot<'static>);
+        let rows: [RowOf; 2] = [(|parts| &parts.row, Slot::Row), (|parts| &parts.members, Slot::Member)];
         for (row, slot) in rows {
             let chosen = self.row(slot, (before, row(&was)), (after, row(&is)), row(&now))?;
             edited |= chosen != *row(&now);
@@ -257,7 +257,7 @@ impl<'a> Undo<'a> {
                 _ => out.members = chosen,
             }
         }
-        let states: [(Rows, fn(usize) -> Slot<'static>); 2] =
+        let states: [RowOf; 2] =
             [(|parts| &parts.states, Slot::State), (|parts| &parts.effects, Slot::Effect)];
         for (row, slot) in states {
             let mut chosen = Vec::new();
