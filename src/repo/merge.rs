@@ -10,7 +10,9 @@ use crate::revision::{Revision, Step};
 use crate::snapshot::{self, Content, Tree};
 use crate::value::Graph;
 
-use super::run::{Position, Sources, TreeBytes, contents_of, list_place, store_computed, write_list};
+use super::run::{
+    Position, Sources, TreeBytes, Word, contents_of, list_place, optimizer_warnings, store_computed, write_list,
+};
 use super::state::Lineage;
 use super::{Repo, RepoError};
 
@@ -65,8 +67,9 @@ impl Repo {
             return Ok(Rehearsal::Fine(Vec::new()));
         };
         let mut tree = revision.tree;
+        let mut warnings = Vec::new();
         let mut present: Option<(Graph, Vec<Option<ObjectId>>)> = None;
-        for operation in &rollbacks[..=last] {
+        for (place, operation) in rollbacks[..=last].iter().enumerate() {
             let migration = &operation.migration;
             let refused = |conflict| Rehearsal::Refused { migration: migration.clone(), conflict };
             match (operation.method, lineage.run_of(migration)) {
@@ -83,6 +86,7 @@ impl Repo {
                     let Some(recorded) = self.recorded(run)? else { return Ok(refused(None)) };
                     match merge_step(&recorded, &side, &catalogue.list_key) {
                         Ok(merged) => {
+                            warnings.extend(optimizer_warnings(migration, &graph, &merged.graph));
                             let names = merged.sources.iter().map(|source| match source {
                                 Source::Present(id) => contents.get(id.index()).copied().flatten(),
                                 Source::Recorded(id) => recorded.before.contents[id.index()],
@@ -96,15 +100,14 @@ impl Repo {
                 }
                 // What a script makes is not known before it ran.
                 _ => {
-                    let next = rollbacks.iter().find(|later| {
-                        later.method == Method::Merge && lineage.run_of(&later.migration).is_some()
-                    });
+                    let mut later = rollbacks[place..].iter();
+                    let next = later.find(|later| later.method == Method::Merge);
                     let migration = next.map_or(migration, |later| &later.migration).clone();
                     return Ok(Rehearsal::Refused { migration, conflict: None });
                 }
             }
         }
-        Ok(Rehearsal::Fine(Vec::new()))
+        Ok(Rehearsal::Fine(warnings))
     }
 
     /// Undoes a step on content that was changed since.
@@ -113,7 +116,7 @@ impl Repo {
         from: &Position,
         sources: &Sources<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
         let run = sources.lineage.run_of(&step.migration).ok_or_else(missing)?;
         let recorded = self.recorded(run)?.ok_or_else(missing)?;
@@ -157,7 +160,7 @@ impl Repo {
             ledger.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
         ledger.commit()?;
-        Ok((Position { tree, applied }, String::new()))
+        Ok((Position { tree, applied }, Word::default()))
     }
 
     /// What is stored of a run; `None` where no change record is.

@@ -6,8 +6,8 @@ use crate::format::Outline;
 use crate::ledger::MemoKey;
 use crate::migration::engine::{self, ENGINE_VERSION, EngineError, Entry, Expr, Script, StorageBytes};
 use crate::migration::list::{self, Listed};
-use crate::migration::plan::{Method, Operation, OperationKind};
-use crate::migration::{Catalogue, ChangeRecord, Migration};
+use crate::migration::plan::{Method, Operation, OperationKind, Warning};
+use crate::migration::{Catalogue, ChangeRecord, Migration, optimizer};
 use crate::object::ObjectId;
 use crate::revision::{Applied, Step, StepKind};
 use crate::snapshot::{self, Content, Stored, Tree};
@@ -40,6 +40,15 @@ pub(super) struct Done {
     pub step: Step,
     /// What a script printed.
     pub printed: String,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Where a checkpoint is after an operation, and what is to be said about it.
+#[derive(Default)]
+pub(super) struct Word {
+    pub printed: String,
+    pub warnings: Vec<Warning>,
 }
 
 /// A failed operation: the row for the ledger, and the error.
@@ -52,6 +61,8 @@ pub(super) struct Failed {
 pub(super) struct Sources<'a> {
     pub catalogue: &'a Catalogue,
     pub lineage: &'a Lineage,
+    /// Whether migrations run again that had run before.
+    pub redo: bool,
 }
 
 impl Repo {
@@ -68,6 +79,7 @@ impl Repo {
         let listed = sources.catalogue.get(&operation.migration);
         let mut step = Step {
             kind: match operation.kind {
+                OperationKind::Migrate if sources.redo => StepKind::Redo,
                 OperationKind::Migrate => StepKind::Migrate,
                 OperationKind::Rollback => StepKind::Rollback,
             },
@@ -92,9 +104,9 @@ impl Repo {
         };
         step.finished = context.time();
         match result {
-            Ok((position, printed)) => {
+            Ok((position, Word { printed, warnings })) => {
                 step.output = position.tree;
-                Ok(Done { position, step, printed })
+                Ok(Done { position, step, printed, warnings })
             }
             Err(error) => Err(Box::new(Failed { step, error })),
         }
@@ -106,7 +118,7 @@ impl Repo {
         from: &Position,
         sources: &Sources<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
         let run = sources.lineage.run_of(&step.migration).ok_or_else(missing)?;
         step.script = run.script;
@@ -116,7 +128,7 @@ impl Repo {
         snapshot::read_tree(&self.reader(), &run.input)?;
         let mut applied = from.applied.clone();
         applied.pop();
-        Ok((Position { tree: run.input, applied }, String::new()))
+        Ok((Position { tree: run.input, applied }, Word::default()))
     }
 
     fn run_migrate(
@@ -125,7 +137,7 @@ impl Repo {
         sources: &Sources<'_>,
         context: &Context<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let migration = sources
             .catalogue
             .get(&step.migration)
@@ -140,9 +152,9 @@ impl Repo {
         };
         let mut applied = from.applied.clone();
         applied.push(entry);
-        let (tree, printed) =
+        let (tree, word) =
             self.run_script(migration, Entry::Migrate, from, &applied, sources, context, step)?;
-        Ok((Position { tree, applied }, printed))
+        Ok((Position { tree, applied }, word))
     }
 
     fn run_rollback(
@@ -151,7 +163,7 @@ impl Repo {
         sources: &Sources<'_>,
         context: &Context<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
         let run = sources.lineage.run_of(&step.migration);
         let stored = match run.and_then(|run| run.script) {
@@ -167,9 +179,9 @@ impl Repo {
         step.digest = Some(migration.digest);
         let mut applied = from.applied.clone();
         applied.pop();
-        let (tree, printed) =
+        let (tree, word) =
             self.run_script(migration, Entry::Rollback, from, &applied, sources, context, step)?;
-        Ok((Position { tree, applied }, printed))
+        Ok((Position { tree, applied }, word))
     }
 
     /// Runs one function of a script on a stored checkpoint and stores what comes out.
@@ -183,7 +195,7 @@ impl Repo {
         sources: &Sources<'_>,
         context: &Context<'_>,
         step: &mut Step,
-    ) -> Result<(ObjectId, String), RepoError> {
+    ) -> Result<(ObjectId, Word), RepoError> {
         step.engine = Some(ENGINE_VERSION.to_owned());
         let catalogue = sources.catalogue;
         let tree = snapshot::read_tree(&self.reader(), &from.tree)?;
@@ -212,7 +224,9 @@ impl Repo {
         {
             step.script = Some(self.store_script(migration)?);
             step.change = Some(change);
-            return Ok((output, String::new()));
+            let (now, _) = snapshot::read_graph(&self.reader(), &snapshot::read_tree(&self.reader(), &output)?)?;
+            let warnings = optimizer_warnings(&migration.name, &graph, &now);
+            return Ok((output, Word { printed: String::new(), warnings }));
         }
 
         let reader = self.reader();
@@ -224,6 +238,7 @@ impl Repo {
             )?;
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after, &outcome.computed);
+        let warnings = optimizer_warnings(&migration.name, &graph, &after);
         write_list(&mut after, place, catalogue, entry, &migration.name, applied)?;
 
         let mut writer = self.store.writer(&self.ledger);
@@ -250,7 +265,7 @@ impl Repo {
         ledger.commit()?;
         step.change = Some(record);
         step.script = Some(source);
-        Ok((output, outcome.printed))
+        Ok((output, Word { printed: outcome.printed, warnings }))
     }
 
     /// Stores a script by value and returns its object.
@@ -271,6 +286,17 @@ impl Repo {
         let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
         Ok(Migration::read(&format!("{name}.py"), source.into(), None).ok())
     }
+}
+
+/// Warns of optimizers whose state may no longer fit the parameters.
+pub(super) fn optimizer_warnings(migration: &str, before: &Graph, after: &Graph) -> Vec<Warning> {
+    let stale = optimizer::stale(before, after).into_iter();
+    let warning = |stale: optimizer::Stale| Warning::Optimizer {
+        name: migration.to_owned(),
+        path: stale.path,
+        reason: stale.reason,
+    };
+    stale.map(warning).collect()
 }
 
 /// What happens to the list of migrations in the file.

@@ -3,5 +3,7 @@
 mod console;
 mod fsck;
 mod gc;
+mod merge;
 mod reference;
 mod support;
+mod train;

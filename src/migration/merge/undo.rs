@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use indexmap::IndexMap;
 
 use super::super::ChangeRecord;
-use super::super::list;
+use super::super::{list, optimizer};
 use super::pair::{Index, Pairs, through_migration, through_training};
 use super::parts::{Parts, Slot, own};
 use super::tensor::{Fate, Fates, Made, is_tensor, make};
@@ -105,6 +105,7 @@ pub(super) fn undo(
     }
     undo.share_storages();
     undo.walk()?;
+    optimizer::renumber(&mut undo.graph, present.graph, before.graph);
     Ok(Merged { graph: undo.graph, sources: undo.sources })
 }
 
@@ -612,7 +613,9 @@ impl<'a> Undo<'a> {
                 .named(self.after.graph.kind(after))
                 .map(|(slot, id)| (slot.step(), self.label_after(after, &slot, id)))
                 .collect();
-            if old != new || own(self.before.graph.kind(before)) != own(self.after.graph.kind(after)) {
+            let kinds = (self.before.graph.kind(before), self.after.graph.kind(after));
+            let same = matches!(kinds.0, Kind::Storage(_)) || own(kinds.0) == own(kinds.1);
+            if old != new || !same {
                 return Err(Conflict::Missing { path });
             }
             for (_, child) in is.named(self.after.graph.kind(after)) {
