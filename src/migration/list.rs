@@ -186,6 +186,21 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
     Ok(())
 }
 
+/// Gives an entry of the list another name.
+pub fn rename(graph: &mut Graph, key: &str, old: &str, new: &str) {
+    let Some(list) = graph.get(graph.root, key) else { return };
+    for place in 0..graph.node(list).tail.len() {
+        let Tail::Append(entry) = graph.node(list).tail[place] else { continue };
+        if graph.as_str(entry) == Some(old) {
+            let name = graph.add_str(new);
+            graph.node_mut(list).tail[place] = Tail::Append(name);
+        } else if graph.get(entry, "name").and_then(|name| graph.as_str(name)) == Some(old) {
+            let name = graph.add_str(new);
+            graph.set(entry, "name", name);
+        }
+    }
+}
+
 /// Replaces the whole list, without a word in the history: what a baseline does.
 ///
 /// # Errors

@@ -4,14 +4,14 @@ use crate::format::Outline;
 use crate::migration::engine::Entry;
 use crate::migration::merge::{self, Conflict, Side, Source};
 use crate::migration::plan::{Method, OperationKind, Plan, Warning};
-use crate::migration::{Catalogue, ChangeRecord};
+use crate::migration::{Catalogue, ChangeRecord, list};
 use crate::object::ObjectId;
 use crate::revision::{Revision, Step};
 use crate::snapshot::{self, Content, Tree};
 use crate::value::Graph;
 
 use super::run::{
-    Position, Sources, TreeBytes, Word, contents_of, list_place, optimizer_warnings, store_computed, write_list,
+    ListPlace, Position, Sources, TreeBytes, Word, contents_of, list_place, optimizer_warnings, store_computed, write_list,
 };
 use super::state::Lineage;
 use super::{Repo, RepoError};
@@ -128,10 +128,13 @@ impl Repo {
         let merged = merge_step(&recorded, &present.side(), &catalogue.list_key)
             .map_err(|source| RepoError::Merge { migration: step.migration.clone(), source })?;
 
-        let mut applied = from.applied.clone();
-        applied.pop();
+        let applied = sources.renamed(&from.applied[..from.applied.len().saturating_sub(1)]);
         let place = list_place(&present.graph, &present.outline, &catalogue.list_key, &from.applied);
         let mut graph = merged.graph;
+        if place == ListPlace::Edited {
+            let names = from.applied.iter().zip(&applied).filter(|(old, new)| old.name != new.name);
+            names.for_each(|(old, new)| list::rename(&mut graph, &catalogue.list_key, &old.name, &new.name));
+        }
         write_list(&mut graph, place, catalogue, Entry::Rollback, &step.migration, &applied)?;
 
         let (now, stored) = (contents_of(&present.tree), contents_of(&recorded.before.tree));

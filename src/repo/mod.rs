@@ -19,6 +19,7 @@ mod name;
 mod needs;
 mod numbers;
 mod open;
+mod perform;
 mod plan;
 mod redo;
 mod run;

@@ -86,8 +86,9 @@ impl Repo {
 
     pub(super) fn planned(&self, options: &PlanOptions<'_>) -> Result<Planned, RepoError> {
         let row = self.branch_named(options.name)?;
-        let revision = self.revision(&row.revision)?;
+        let mut revision = self.revision(&row.revision)?;
         let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
+        revision.applied = self.applied_of(&revision, &catalogue)?;
         let lineage = self.lineage(&revision)?;
         let mut applied = self.applied_for_resolver(&revision, &lineage)?;
         let resolve = resolver::Options {

@@ -66,7 +66,7 @@ impl Repo {
         }
         let _lock = self.lock()?;
         let planned = self.planned_redo(options)?;
-        let target = self.destination(&checkout, &planned.row, context)?;
+        let target = self.destination(&checkout, &planned.row, None, &planned.revision, context)?;
         self.carry_all_out(&planned, &checkout, context, target, true)
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::format::Outline;
 use crate::ledger::MemoKey;
-use crate::migration::engine::{self, ENGINE_VERSION, EngineError, Entry, Expr, Script, StorageBytes};
+use crate::migration::engine::{self, EngineError, Entry, Expr, StorageBytes};
 use crate::migration::list::{self, Listed};
 use crate::migration::plan::{Method, Operation, OperationKind, Warning};
 use crate::migration::{Catalogue, ChangeRecord, Migration, optimizer};
@@ -14,6 +14,7 @@ use crate::snapshot::{self, Content, Stored, Tree};
 use crate::store::{Hint, Reader, Writer};
 use crate::value::{Graph, Kind, StorageId};
 
+use super::perform::{engine_of, perform};
 use super::state::Lineage;
 use super::{Context, Repo, RepoError};
 
@@ -63,6 +64,22 @@ pub(super) struct Sources<'a> {
     pub lineage: &'a Lineage,
     /// Whether migrations run again that had run before.
     pub redo: bool,
+    /// Migrations that have another name in the catalogue than in the checkpoint's list: old name, new name.
+    pub renamed: Vec<(String, String)>,
+}
+
+impl Sources<'_> {
+    /// A list with the catalogue's names. It is written wherever the file's own list is, so that the two stay
+    /// the same.
+    pub(super) fn renamed(&self, applied: &[Applied]) -> Vec<Applied> {
+        let mut applied = applied.to_vec();
+        for entry in &mut applied {
+            if let Some((_, new)) = self.renamed.iter().find(|(old, _)| *old == entry.name) {
+                entry.name.clone_from(new);
+            }
+        }
+        applied
+    }
 }
 
 impl Repo {
@@ -150,7 +167,7 @@ impl Repo {
             signature: Some(migration.digest.to_string()),
             executed: true,
         };
-        let mut applied = from.applied.clone();
+        let mut applied = sources.renamed(&from.applied);
         applied.push(entry);
         let (tree, word) =
             self.run_script(migration, Entry::Migrate, from, &applied, sources, context, step)?;
@@ -177,8 +194,7 @@ impl Repo {
             .filter(|migration| recorded.is_none_or(|digest| digest == migration.digest));
         let migration = stored.as_ref().filter(|m| m.has_rollback).or(listed).ok_or_else(missing)?;
         step.digest = Some(migration.digest);
-        let mut applied = from.applied.clone();
-        applied.pop();
+        let applied = sources.renamed(&from.applied[..from.applied.len().saturating_sub(1)]);
         let (tree, word) =
             self.run_script(migration, Entry::Rollback, from, &applied, sources, context, step)?;
         Ok((Position { tree, applied }, word))
@@ -196,7 +212,8 @@ impl Repo {
         context: &Context<'_>,
         step: &mut Step,
     ) -> Result<(ObjectId, Word), RepoError> {
-        step.engine = Some(ENGINE_VERSION.to_owned());
+        let engine = engine_of(migration);
+        step.engine = Some(engine.to_owned());
         let catalogue = sources.catalogue;
         let tree = snapshot::read_tree(&self.reader(), &from.tree)?;
         let (graph, outline) = snapshot::read_graph(&self.reader(), &tree)?;
@@ -210,12 +227,20 @@ impl Repo {
             _ => "rollback",
         };
         let place = list_place(&graph, &outline, &catalogue.list_key, &from.applied);
-        let remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
+        let renamed: Vec<_> = from
+            .applied
+            .iter()
+            .zip(applied)
+            .filter(|(old, new)| old.name != new.name)
+            .map(|(old, new)| (old.name.as_str(), new.name.as_str()))
+            .collect();
+        let mut remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
+        renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
         let key = MemoKey {
             input_tree: from.tree,
             digest: migration.digest,
             entry: &remembered,
-            engine: ENGINE_VERSION,
+            engine,
         };
         let with_memo = place != ListPlace::Replaced;
         if with_memo
@@ -231,14 +256,14 @@ impl Repo {
 
         let reader = self.reader();
         let mut bytes = TreeBytes::of(&reader, &tree);
-        let script = Script { name: &migration.name, file: &migration.file, source: &migration.source };
-        let outcome =
-            engine::run(context.worker, &script, entry, &graph, &mut bytes, context.limits).map_err(
-                |source| RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) },
-            )?;
+        let outcome = perform(migration, entry, &graph, &mut bytes, context)?;
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after, &outcome.computed);
         let warnings = optimizer_warnings(&migration.name, &graph, &after);
+        check_list(&graph, &after, catalogue, migration)?;
+        if place == ListPlace::Edited {
+            renamed.iter().for_each(|(old, new)| list::rename(&mut after, &catalogue.list_key, old, new));
+        }
         write_list(&mut after, place, catalogue, entry, &migration.name, applied)?;
 
         let mut writer = self.store.writer(&self.ledger);
@@ -284,7 +309,10 @@ impl Repo {
     pub(super) fn stored_script(&self, id: &ObjectId, name: &str) -> Result<Option<Migration>, RepoError> {
         let bytes = self.reader().read(id, MAX_SCRIPT_BYTES)?;
         let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
-        Ok(Migration::read(&format!("{name}.py"), source.into(), None).ok())
+        // Its form is told by the text alone: none of one form is of another.
+        let source: std::sync::Arc<str> = source.into();
+        let read = |ending| Migration::read(&format!("{name}.{ending}"), source.clone(), None).ok();
+        Ok(read("py").or_else(|| read("toml")))
     }
 }
 
@@ -322,6 +350,20 @@ pub(super) fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &
         None if outline.format.keeps_objects() && list::has_place(graph) => ListPlace::Replaced,
         None => ListPlace::Absent,
     }
+}
+
+/// Refuses what a migration did to the list that says which migrations the checkpoint has.
+fn check_list(
+    before: &Graph,
+    after: &Graph,
+    catalogue: &Catalogue,
+    migration: &Migration,
+) -> Result<(), RepoError> {
+    let key = &catalogue.list_key;
+    if list::read(before, key).ok() == list::read(after, key).ok() {
+        return Ok(());
+    }
+    Err(RepoError::ListChanged { migration: migration.name.clone(), key: key.clone() })
 }
 
 pub(super) fn write_list(

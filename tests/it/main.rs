@@ -1,9 +1,13 @@
 //! Behaviour of the whole program, one topic to a file.
 
+mod bad_input;
 mod console;
+mod crash;
+mod errors;
 mod fsck;
 mod gc;
 mod merge;
+mod layering;
 mod reference;
 mod support;
 mod train;

@@ -21,6 +21,8 @@ mod set;
 mod slot;
 mod split;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transpose;
 mod value;
 
