@@ -112,7 +112,7 @@ fn renamed_tensors_go_back_with_their_new_values_and_in_their_old_order() {
     assert_eq!(back.values("state_dict/b.weight"), now.values("state_dict/second.weight"));
     assert_eq!(back.values("state_dict/c.weight"), now.values("state_dict/c.weight"));
     assert_eq!(back.int("epoch"), 9);
-    assert!(back.keys("migrations").is_empty());
+    assert_eq!(back.graph.elements(back.at("migrations")).count(), 0);
 
     // And forward again.
     trained.home.run(["checkout", "--version", "1.0.0"]).ok();

@@ -335,14 +335,21 @@ impl<'a> Undo<'a> {
             order.extend(now.keyed.keys().filter(|name| chosen.contains_key(*name)));
             order.extend(was.keyed.keys().filter(|name| !now.keyed.contains_key(*name)));
         } else {
-            // What came since stands behind what it stood behind.
+            // What came since stands behind what it stood behind, be that under another key.
+            let old_name: HashMap<NodeId, &String> = was
+                .keyed
+                .keys()
+                .filter_map(|name| Some((chosen.get(name)?.1, name)))
+                .collect();
             let mut behind: HashMap<Option<&String>, Vec<&String>> = HashMap::new();
             let mut last = None;
-            for name in now.keyed.keys().filter(|name| chosen.contains_key(*name)) {
-                if was.keyed.contains_key(name) {
+            for (name, (_, value)) in &now.keyed {
+                if was.keyed.contains_key(name) && chosen.contains_key(name) {
                     last = Some(name);
-                } else {
+                } else if chosen.contains_key(name) {
                     behind.entry(last).or_default().push(name);
+                } else if let Some(name) = old_name.get(value) {
+                    last = Some(name);
                 }
             }
             order.extend(behind.remove(&None).into_iter().flatten());
@@ -541,7 +548,8 @@ impl<'a> Undo<'a> {
             if is_tensor(self.after.graph, after) {
                 let same = self.after.same_tensor(after, &self.present, id);
                 if old.is_some() && !same && !self.fates.is_used(after) {
-                    return Err(Conflict::Set { path });
+                    let computed = self.fates.is_lost(after);
+                    return Err(if computed { Conflict::Computed { path } } else { Conflict::Set { path } });
                 }
                 continue;
             }
