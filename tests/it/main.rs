@@ -8,6 +8,7 @@ mod fsck;
 mod gc;
 mod merge;
 mod layering;
+mod redo;
 mod reference;
 mod support;
 mod train;

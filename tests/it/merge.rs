@@ -8,7 +8,7 @@ use crate::support::{Home, Ran};
 use crate::train::Checkpoint;
 
 /// A catalogue of one migration for each body, with versions 1.0.0, 2.0.0, ...
-fn catalogue(home: &Home, bodies: &[&str]) {
+pub fn catalogue(home: &Home, bodies: &[&str]) {
     let folder = home.path("migrations");
     fs::create_dir_all(&folder).unwrap();
     for (place, body) in bodies.iter().enumerate() {
@@ -71,7 +71,7 @@ fn ramp(count: usize, start: f32) -> Vec<f32> {
     (0..count).map(|i| start + i as f32).collect()
 }
 
-fn begin() -> Checkpoint {
+pub fn begin() -> Checkpoint {
     let mut out = Checkpoint::new();
     out.set_tensor("state_dict/a.weight", &[2, 3], &ramp(6, 0.0));
     out.set_tensor("state_dict/b.weight", &[6, 2], &ramp(12, 10.0));
@@ -89,7 +89,7 @@ fn everything(_: &str) -> bool {
     true
 }
 
-const RENAME: &str = "\
+pub const RENAME: &str = "\
 def migrate(ckpt):
     sd = ckpt['state_dict']
     for key in list(sd):
@@ -157,7 +157,7 @@ def migrate(ckpt):
     assert_eq!(back.keys("state_dict"), ["a.weight", "b.weight", "buffer", "c.weight"]);
 }
 
-const MOVE: &str = "\
+pub const MOVE: &str = "\
 def migrate(ckpt):
     model = ckpt['config']['model']
     ckpt['config']['optimizer'] = {'lr': model.pop('rate'), 'name': 'adam'}
@@ -401,4 +401,50 @@ fn the_shipped_catalogue_is_undone_after_training() {
         let new = key.replace("emb_nodes_src", "embed_source");
         assert_eq!(back.values(&key), ckpt.values(&new), "{key}");
     }
+}
+
+#[test]
+fn an_optimizer_with_names_follows_its_parameters() {
+    let mut old = begin();
+    let moments = [(0, "a.weight", [1.0f32; 6].as_slice()), (1, "b.weight", &[2.0; 12]), (2, "c.weight", &[3.0; 3])];
+    old.set_optimizer(&moments, true);
+    let trained = Trained::new(&[RENAME], &old, |ckpt| {
+        ckpt.train(everything);
+        // The model of this version has its parameters in another order.
+        let moments =
+            [(0, "c.weight", [6.0f32; 3].as_slice()), (1, "first.weight", &[4.0; 6]), (2, "second.weight", &[5.0; 12])];
+        ckpt.set_optimizer(&moments, true);
+    });
+    let plan = trained.home.json(["plan", "--version", "0.0.1"]);
+    assert_eq!(plan["warnings"].as_array().unwrap().len(), 0, "{plan}");
+    let expected = [
+        ("a.weight".to_owned(), vec![4.0; 6]),
+        ("b.weight".to_owned(), vec![5.0; 12]),
+        ("c.weight".to_owned(), vec![6.0; 3]),
+    ];
+    assert_eq!(trained.back().optimizer(), expected);
+}
+
+#[test]
+fn an_optimizer_that_may_not_fit_is_left_alone_and_warned_of() {
+    let mut old = begin();
+    let moments = [(0, "a", [1.0f32; 6].as_slice()), (1, "b", &[2.0; 12]), (2, "c", &[3.0; 3])];
+    old.set_optimizer(&moments, false);
+    for (shape, place) in [([2u64, 3].as_slice(), "0"), (&[6, 2], "1"), (&[3], "2")] {
+        let values = ramp(shape.iter().product::<u64>() as usize, 0.0);
+        let moments = old.tensor(shape, &values);
+        old.set_item(&format!("optimizer_states/0/state/{place}"), "exp_avg", moments);
+    }
+    let home = Home::new();
+    let drop = "def migrate(ckpt):\n    del ckpt['state_dict']['b.weight']\n    return ckpt\n";
+    let buffer = "def migrate(ckpt):\n    del ckpt['state_dict']['buffer']\n    return ckpt\n";
+    catalogue(&home, &[buffer, drop]);
+    old.save(&home.path("a.ckpt"));
+    home.run(["import", "a.ckpt"]).ok();
+    let fine = home.json(["checkout", "--version", "1.0.0"]);
+    assert_eq!(fine["warnings"].as_array().unwrap().len(), 0, "{fine}");
+    let stale = home.json(["checkout", "--version", "2.0.0"]);
+    assert_eq!(stale["warnings"][0]["code"], "W_OPTIMIZER", "{stale}");
+    let message = stale["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("`optimizer_states/0` may not fit the parameters since `1700000002_m2`"), "{message}");
 }

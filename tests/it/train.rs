@@ -103,6 +103,12 @@ impl Checkpoint {
         self.graph.set(node, last, value);
     }
 
+    /// Sets a key of the dict at a path that leads through numbers.
+    pub fn set_item(&mut self, path: &str, key: &str, value: NodeId) {
+        let node = self.at(path);
+        self.graph.set(node, key, value);
+    }
+
     pub fn set_int(&mut self, path: &str, value: i64) {
         let node = self.graph.add(Kind::Int(value));
         self.set(path, node);
@@ -232,5 +238,52 @@ impl Checkpoint {
             !matches!(step, Tail::Set(key, _) if self.graph.as_str(*key) == Some(last))
         }).cloned().collect();
         self.graph.node_mut(node).tail = tail;
+    }
+}
+
+/// Optimizers as torch writes them.
+impl Checkpoint {
+    /// Puts one optimizer into `optimizer_states`: a parameter has a number, a name and a row of moments.
+    pub fn set_optimizer(&mut self, parameters: &[(i64, &str, &[f32])], named: bool) {
+        let state = self.graph.add(Kind::Dict);
+        let params = self.graph.add(Kind::List);
+        let names = self.graph.add(Kind::List);
+        for (number, name, moments) in parameters {
+            let moments = self.tensor(&[moments.len() as u64], moments);
+            let entry = self.graph.add(Kind::Dict);
+            self.graph.set(entry, "exp_avg", moments);
+            let key = self.graph.add(Kind::Int(*number));
+            self.graph.node_mut(state).tail.push(Tail::Set(key, entry));
+            let item = self.graph.add(Kind::Int(*number));
+            self.graph.node_mut(params).tail.push(Tail::Append(item));
+            let item = self.graph.add_str(*name);
+            self.graph.node_mut(names).tail.push(Tail::Append(item));
+        }
+        let group = self.graph.add(Kind::Dict);
+        self.graph.set(group, "params", params);
+        if named {
+            self.graph.set(group, "param_names", names);
+        }
+        let groups = self.graph.add(Kind::List);
+        self.graph.node_mut(groups).tail.push(Tail::Append(group));
+        let optimizer = self.graph.add(Kind::Dict);
+        self.graph.set(optimizer, "state", state);
+        self.graph.set(optimizer, "param_groups", groups);
+        let states = self.graph.add(Kind::List);
+        self.graph.node_mut(states).tail.push(Tail::Append(optimizer));
+        self.set("optimizer_states", states);
+    }
+
+    /// The names and moments of the first optimizer's parameters, in their order.
+    pub fn optimizer(&self) -> Vec<(String, Vec<f32>)> {
+        let group = self.at("optimizer_states/0/param_groups/0");
+        let items = |key: &str| self.graph.elements(self.graph.get(group, key).unwrap()).collect::<Vec<_>>();
+        let pairs = items("params").into_iter().zip(items("param_names"));
+        let pairs = pairs.map(|(number, name)| {
+            let number = self.graph.as_int(number).unwrap();
+            let name = self.graph.as_str(name).unwrap().to_owned();
+            (name, self.values(&format!("optimizer_states/0/state/{number}/exp_avg")))
+        });
+        pairs.collect()
     }
 }

@@ -349,7 +349,7 @@ impl<'a> Undo<'a> {
                 } else if chosen.contains_key(name) {
                     behind.entry(last).or_default().push(name);
                 } else if let Some(name) = old_name.get(value) {
-                    last = Some(name);
+                    last = Some(*name);
                 }
             }
             order.extend(behind.remove(&None).into_iter().flatten());
