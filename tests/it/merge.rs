@@ -406,13 +406,14 @@ fn the_shipped_catalogue_is_undone_after_training() {
 #[test]
 fn an_optimizer_with_names_follows_its_parameters() {
     let mut old = begin();
-    let moments = [(0, "a.weight", [1.0f32; 6].as_slice()), (1, "b.weight", &[2.0; 12]), (2, "c.weight", &[3.0; 3])];
+    let moments: [(i64, &str, &[f32]); 3] =
+        [(0, "a.weight", &[1.0; 6]), (1, "b.weight", &[2.0; 12]), (2, "c.weight", &[3.0; 3])];
     old.set_optimizer(&moments, true);
     let trained = Trained::new(&[RENAME], &old, |ckpt| {
         ckpt.train(everything);
         // The model of this version has its parameters in another order.
-        let moments =
-            [(0, "c.weight", [6.0f32; 3].as_slice()), (1, "first.weight", &[4.0; 6]), (2, "second.weight", &[5.0; 12])];
+        let moments: [(i64, &str, &[f32]); 3] =
+            [(0, "c.weight", &[6.0; 3]), (1, "first.weight", &[4.0; 6]), (2, "second.weight", &[5.0; 12])];
         ckpt.set_optimizer(&moments, true);
     });
     let plan = trained.home.json(["plan", "--version", "0.0.1"]);
@@ -428,9 +429,11 @@ fn an_optimizer_with_names_follows_its_parameters() {
 #[test]
 fn an_optimizer_that_may_not_fit_is_left_alone_and_warned_of() {
     let mut old = begin();
-    let moments = [(0, "a", [1.0f32; 6].as_slice()), (1, "b", &[2.0; 12]), (2, "c", &[3.0; 3])];
+    let moments: [(i64, &str, &[f32]); 3] =
+        [(0, "a", &[1.0; 6]), (1, "b", &[2.0; 12]), (2, "c", &[3.0; 3])];
     old.set_optimizer(&moments, false);
-    for (shape, place) in [([2u64, 3].as_slice(), "0"), (&[6, 2], "1"), (&[3], "2")] {
+    let shapes: [(&[u64], &str); 3] = [(&[2, 3], "0"), (&[6, 2], "1"), (&[3], "2")];
+    for (shape, place) in shapes {
         let values = ramp(shape.iter().product::<u64>() as usize, 0.0);
         let moments = old.tensor(shape, &values);
         old.set_item(&format!("optimizer_states/0/state/{place}"), "exp_avg", moments);
