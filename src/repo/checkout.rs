@@ -10,7 +10,6 @@ use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
-use crate::refname::RefName;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
 

@@ -24,10 +24,7 @@ pub(super) enum Rehearsal {
     /// They can; and what a person should know.
     Fine(Vec<Warning>),
     /// This one cannot; without a conflict when what it would be done on is not known beforehand.
-    Refused {
-        migration: String,
-        conflict: Option<Conflict>,
-    },
+    Refused { migration: String, conflict: Option<Conflict> },
 }
 
 /// A stored checkpoint without its tensor bytes.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::ledger::RefRow;
-use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
 use crate::migration::merge::Conflict;
+use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
 use crate::migration::{Catalogue, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;

@@ -236,12 +236,7 @@ impl Repo {
             .collect();
         let mut remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
         renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
-        let key = MemoKey {
-            input_tree: from.tree,
-            digest: migration.digest,
-            entry: &remembered,
-            engine,
-        };
+        let key = MemoKey { input_tree: from.tree, digest: migration.digest, entry: &remembered, engine };
         let with_memo = place != ListPlace::Replaced;
         if with_memo
             && let Some((output, change)) = self.ledger.memo(&key)?

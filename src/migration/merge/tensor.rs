@@ -164,7 +164,9 @@ impl Judge<'_> {
                 (Some(then), Some(tensor)) if same_form(then, tensor) => {}
                 _ => return Err(Conflict::Shape { path: path() }),
             }
-            let twin = parts.iter().find(|(_, part)| part.piece.from == piece.from && same_elements(&part.piece, piece));
+            let twin = parts
+                .iter()
+                .find(|(_, part)| part.piece.from == piece.from && same_elements(&part.piece, piece));
             if let Some((other, part)) = twin {
                 let equal = part.piece.to == piece.to
                     && part.piece.dims == piece.dims

@@ -119,7 +119,10 @@ impl<'a> Undo<'a> {
             let (old, storage) = (then.storage.storage, tensor.storage.storage);
             let content = self.before.content(old);
             if content.is_some() && content == self.present.content(storage) {
-                self.storages.entry(old).and_modify(|known| *known = (*known).min(storage)).or_insert(storage);
+                self.storages
+                    .entry(old)
+                    .and_modify(|known| *known = (*known).min(storage))
+                    .or_insert(storage);
             }
         }
     }
@@ -206,7 +209,8 @@ impl<'a> Undo<'a> {
 
     /// Merges a node of which all three versions are known, in place.
     fn merge(&mut self, before: NodeId, after: NodeId, id: NodeId) -> Result<(), Conflict> {
-        let kinds = (self.before.graph.kind(before), self.after.graph.kind(after), self.present.graph.kind(id));
+        let kinds =
+            (self.before.graph.kind(before), self.after.graph.kind(after), self.present.graph.kind(id));
         if let (Kind::Tensor(was), Kind::Tensor(is), Kind::Tensor(now)) = kinds {
             if was.requires_grad != is.requires_grad && now.requires_grad == is.requires_grad {
                 let mut tensor = now.clone();
@@ -532,12 +536,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Refuses to let go of what the migration put in the place of `old`, if it holds what came since.
-    fn check_lost(
-        &self,
-        old: Option<Label<'_>>,
-        new: Option<Label<'_>>,
-        path: Path,
-    ) -> Result<(), Conflict> {
+    fn check_lost(&self, old: Option<Label<'_>>, new: Option<Label<'_>>, path: Path) -> Result<(), Conflict> {
         let Some(Label::Present(id)) = new else { return Ok(()) };
         let Some(top) = self.training.back(id).filter(|after| self.migration.back(*after).is_none()) else {
             return Ok(());
