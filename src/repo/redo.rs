@@ -73,8 +73,9 @@ impl Repo {
     /// Undoes everything from the migration on, then runs it all again.
     fn planned_redo(&self, options: &RedoOptions<'_>) -> Result<Planned, RepoError> {
         let row = self.branch_named(options.name)?;
-        let revision = self.revision(&row.revision)?;
+        let mut revision = self.revision(&row.revision)?;
         let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
+        revision.applied = self.applied_of(&revision, &catalogue)?;
         let lineage = self.lineage(&revision)?;
         let applied = self.applied_for_resolver(&revision, &lineage)?.unwrap_or_default();
         let place = applied.iter().position(|entry| entry.name == options.migration);
