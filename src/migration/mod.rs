@@ -10,6 +10,7 @@ mod digest;
 pub mod engine;
 pub mod list;
 pub mod merge;
+pub mod optimizer;
 pub mod plan;
 pub mod resolver;
 mod source;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use indexmap::IndexMap;
 
 use super::super::ChangeRecord;
-use super::super::list;
+use super::super::{list, optimizer};
 use super::pair::{Index, Pairs, through_migration, through_training};
 use super::parts::{Parts, Slot, own};
 use super::tensor::{Fate, Fates, Made, is_tensor, make};
@@ -105,6 +105,7 @@ pub(super) fn undo(
     }
     undo.share_storages();
     undo.walk()?;
+    optimizer::renumber(&mut undo.graph, present.graph, before.graph);
     Ok(Merged { graph: undo.graph, sources: undo.sources })
 }
 
@@ -338,14 +339,21 @@ impl<'a> Undo<'a> {
             order.extend(now.keyed.keys().filter(|name| chosen.contains_key(*name)));
             order.extend(was.keyed.keys().filter(|name| !now.keyed.contains_key(*name)));
         } else {
-            // What came since stands behind what it stood behind.
+            // What came since stands behind what it stood behind, be that under another key.
+            let old_name: HashMap<NodeId, &String> = was
+                .keyed
+                .keys()
+                .filter_map(|name| Some((chosen.get(name)?.1, name)))
+                .collect();
             let mut behind: HashMap<Option<&String>, Vec<&String>> = HashMap::new();
             let mut last = None;
-            for name in now.keyed.keys().filter(|name| chosen.contains_key(*name)) {
-                if was.keyed.contains_key(name) {
+            for (name, (_, value)) in &now.keyed {
+                if was.keyed.contains_key(name) && chosen.contains_key(name) {
                     last = Some(name);
-                } else {
+                } else if chosen.contains_key(name) {
                     behind.entry(last).or_default().push(name);
+                } else if let Some(name) = old_name.get(value) {
+                    last = Some(*name);
                 }
             }
             order.extend(behind.remove(&None).into_iter().flatten());
@@ -539,7 +547,8 @@ impl<'a> Undo<'a> {
             if is_tensor(self.after.graph, after) {
                 let same = self.after.same_tensor(after, &self.present, id);
                 if old.is_some() && !same && !self.fates.is_used(after) {
-                    return Err(Conflict::Set { path });
+                    let computed = self.fates.is_lost(after);
+                    return Err(if computed { Conflict::Computed { path } } else { Conflict::Set { path } });
                 }
                 continue;
             }
@@ -611,7 +620,9 @@ impl<'a> Undo<'a> {
                 .named(self.after.graph.kind(after))
                 .map(|(slot, id)| (slot.step(), self.label_after(after, &slot, id)))
                 .collect();
-            if old != new || own(self.before.graph.kind(before)) != own(self.after.graph.kind(after)) {
+            let kinds = (self.before.graph.kind(before), self.after.graph.kind(after));
+            let same = matches!(kinds.0, Kind::Storage(_)) || own(kinds.0) == own(kinds.1);
+            if old != new || !same {
                 return Err(Conflict::Missing { path });
             }
             for (_, child) in is.named(self.after.graph.kind(after)) {
