@@ -108,7 +108,8 @@ impl ChangeRecord {
             let ([from], [to]) = (left[id].as_slice(), to.as_slice()) else { continue };
             // An item of a list has another number when one before it went: that is the list's affair.
             let in_row = from.parent.is_some_and(|parent| {
-                Some(parent) == to.parent && matches!(after.kind(parent), Kind::List | Kind::Set | Kind::Tuple(_))
+                Some(parent) == to.parent
+                    && matches!(after.kind(parent), Kind::List | Kind::Set | Kind::Tuple(_))
             });
             if !in_row {
                 moved.push(Move { from: from.path.clone(), to: to.path.clone() });

@@ -31,17 +31,19 @@ pub fn stale(before: &Graph, after: &Graph) -> Vec<Stale> {
     for (path, optimizer) in optimizers(after) {
         let Some(was) = then.get(&path) else { continue };
         let (Some(a), Some(b)) = (groups(before, *was), groups(after, optimizer)) else { continue };
-        let adapted = !a.iter().map(|group| (&group.numbers, &group.names)).eq(b
+        let adapted = !a
             .iter()
-            .map(|group| (&group.numbers, &group.names)));
+            .map(|group| (&group.numbers, &group.names))
+            .eq(b.iter().map(|group| (&group.numbers, &group.names)));
         if adapted {
             continue;
         }
         let reason = match b.iter().map(|group| group.names.as_ref()).collect::<Option<Vec<_>>>() {
             Some(names) => {
-                let gone = names.into_iter().flatten().find(|name| {
-                    key_of(&old, name).is_some() && key_of(&new, name).is_none()
-                });
+                let gone = names
+                    .into_iter()
+                    .flatten()
+                    .find(|name| key_of(&old, name).is_some() && key_of(&new, name).is_none());
                 gone.map(|name| format!("it keeps moments of `{name}`, which is no parameter any more"))
             }
             None => misfit(&moments(after, optimizer, &b), &old, &new),
@@ -227,11 +229,8 @@ fn groups(graph: &Graph, optimizer: NodeId) -> Option<Vec<Group>> {
 /// The shape of each parameter's moments, in the order of the parameters; those without are left out.
 fn moments(graph: &Graph, optimizer: NodeId, groups: &[Group]) -> Vec<Vec<u64>> {
     let Some(state) = graph.get(optimizer, "state") else { return Vec::new() };
-    let by_number: HashMap<i64, NodeId> = graph
-        .items(state)
-        .into_iter()
-        .filter_map(|(key, value)| Some((graph.as_int(key)?, value)))
-        .collect();
+    let by_number: HashMap<i64, NodeId> =
+        graph.items(state).into_iter().filter_map(|(key, value)| Some((graph.as_int(key)?, value))).collect();
     let shape = |number: &i64| {
         let items = graph.items(*by_number.get(number)?);
         let mut tensors = items.into_iter().filter_map(|(_, value)| tensor(graph, value));

@@ -11,7 +11,8 @@ use crate::snapshot::{self, Content, Tree};
 use crate::value::Graph;
 
 use super::run::{
-    ListPlace, Position, Sources, TreeBytes, Word, contents_of, list_place, optimizer_warnings, store_computed, write_list,
+    ListPlace, Position, Sources, TreeBytes, Word, contents_of, list_place, optimizer_warnings,
+    store_computed, write_list,
 };
 use super::state::Lineage;
 use super::{Repo, RepoError};

@@ -244,7 +244,8 @@ impl Repo {
         {
             step.script = Some(self.store_script(migration)?);
             step.change = Some(change);
-            let (now, _) = snapshot::read_graph(&self.reader(), &snapshot::read_tree(&self.reader(), &output)?)?;
+            let (now, _) =
+                snapshot::read_graph(&self.reader(), &snapshot::read_tree(&self.reader(), &output)?)?;
             let warnings = optimizer_warnings(&migration.name, &graph, &now);
             return Ok((output, Word { printed: String::new(), warnings }));
         }

@@ -328,11 +328,12 @@ def migrate(ckpt):
 #[test]
 fn migrations_are_undone_one_after_the_other() {
     let mut now = None;
-    let trained = Trained::new(&[RENAME, MOVE, &SPLIT.replace("b.weight", "second.weight")], &begin(), |ckpt| {
-        ckpt.train(everything);
-        ckpt.set_float("config/optimizer/lr", 0.25);
-        now = Some(ckpt.clone());
-    });
+    let trained =
+        Trained::new(&[RENAME, MOVE, &SPLIT.replace("b.weight", "second.weight")], &begin(), |ckpt| {
+            ckpt.train(everything);
+            ckpt.set_float("config/optimizer/lr", 0.25);
+            now = Some(ckpt.clone());
+        });
     let now = now.unwrap();
     let middle = trained.home.json(["checkout", "--version", "1.0.0"]);
     assert_eq!(middle["operations"].as_array().unwrap().len(), 2);
@@ -429,8 +430,7 @@ fn an_optimizer_with_names_follows_its_parameters() {
 #[test]
 fn an_optimizer_that_may_not_fit_is_left_alone_and_warned_of() {
     let mut old = begin();
-    let moments: [(i64, &str, &[f32]); 3] =
-        [(0, "a", &[1.0; 6]), (1, "b", &[2.0; 12]), (2, "c", &[3.0; 3])];
+    let moments: [(i64, &str, &[f32]); 3] = [(0, "a", &[1.0; 6]), (1, "b", &[2.0; 12]), (2, "c", &[3.0; 3])];
     old.set_optimizer(&moments, false);
     let shapes: [(&[u64], &str); 3] = [(&[2, 3], "0"), (&[6, 2], "1"), (&[3], "2")];
     for (shape, place) in shapes {
@@ -449,5 +449,8 @@ fn an_optimizer_that_may_not_fit_is_left_alone_and_warned_of() {
     let stale = home.json(["checkout", "--version", "2.0.0"]);
     assert_eq!(stale["warnings"][0]["code"], "W_OPTIMIZER", "{stale}");
     let message = stale["warnings"][0]["message"].as_str().unwrap();
-    assert!(message.starts_with("`optimizer_states/0` may not fit the parameters since `1700000002_m2`"), "{message}");
+    assert!(
+        message.starts_with("`optimizer_states/0` may not fit the parameters since `1700000002_m2`"),
+        "{message}"
+    );
 }

@@ -189,7 +189,9 @@ impl Checkpoint {
             let at = at as usize;
             match tensor.dtype {
                 Dtype::F32 => f32::from_le_bytes(bytes[at * 4..at * 4 + 4].try_into().unwrap()),
-                Dtype::F16 => half::f16::from_le_bytes(bytes[at * 2..at * 2 + 2].try_into().unwrap()).to_f32(),
+                Dtype::F16 => {
+                    half::f16::from_le_bytes(bytes[at * 2..at * 2 + 2].try_into().unwrap()).to_f32()
+                }
                 other => panic!("{other}"),
             }
         };
@@ -216,8 +218,12 @@ impl Checkpoint {
             }
             done.push(place.node);
             let shape = tensor.shape.clone();
-            let values: Vec<f32> =
-                self.elements(place.node).iter().enumerate().map(|(i, x)| x * 0.9 + 0.01 * i as f32 + 0.125).collect();
+            let values: Vec<f32> = self
+                .elements(place.node)
+                .iter()
+                .enumerate()
+                .map(|(i, x)| x * 0.9 + 0.01 * i as f32 + 0.125)
+                .collect();
             let fresh = self.tensor(&shape, &values);
             let mut kind = self.graph.kind(fresh).clone();
             if let (Kind::Tensor(new), Some(old)) = (&mut kind, self.graph.as_tensor(place.node)) {
@@ -234,9 +240,14 @@ impl Checkpoint {
         let (last, way) = steps.split_last().unwrap();
         let way: Vec<&str> = way.iter().map(String::as_str).collect();
         let node = self.graph.get_in(self.graph.root, &way).unwrap();
-        let tail: Vec<Tail> = self.graph.node(node).tail.iter().filter(|step| {
-            !matches!(step, Tail::Set(key, _) if self.graph.as_str(*key) == Some(last))
-        }).cloned().collect();
+        let tail: Vec<Tail> = self
+            .graph
+            .node(node)
+            .tail
+            .iter()
+            .filter(|step| !matches!(step, Tail::Set(key, _) if self.graph.as_str(*key) == Some(last)))
+            .cloned()
+            .collect();
         self.graph.node_mut(node).tail = tail;
     }
 }

@@ -79,9 +79,11 @@ fn reachable(graph: &Graph) -> Vec<NodeId> {
 
 /// Removes a key and returns what was there.
 fn pop(graph: &mut Graph, dict: NodeId, key: &str) -> Option<NodeId> {
-    let place = graph.node(dict).tail.iter().position(
-        |step| matches!(step, Tail::Set(k, _) if graph.as_str(*k) == Some(key)),
-    )?;
+    let place = graph
+        .node(dict)
+        .tail
+        .iter()
+        .position(|step| matches!(step, Tail::Set(k, _) if graph.as_str(*k) == Some(key)))?;
     match graph.node_mut(dict).tail.remove(place) {
         Tail::Set(_, value) => Some(value),
         _ => None,

@@ -340,11 +340,8 @@ impl<'a> Undo<'a> {
             order.extend(was.keyed.keys().filter(|name| !now.keyed.contains_key(*name)));
         } else {
             // What came since stands behind what it stood behind, be that under another key.
-            let old_name: HashMap<NodeId, &String> = was
-                .keyed
-                .keys()
-                .filter_map(|name| Some((chosen.get(name)?.1, name)))
-                .collect();
+            let old_name: HashMap<NodeId, &String> =
+                was.keyed.keys().filter_map(|name| Some((chosen.get(name)?.1, name))).collect();
             let mut behind: HashMap<Option<&String>, Vec<&String>> = HashMap::new();
             let mut last = None;
             for (name, (_, value)) in &now.keyed {

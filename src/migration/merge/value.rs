@@ -32,9 +32,7 @@ impl Values {
         let mut moves: Vec<(&Path, &Path)> = Vec::new();
         let mut dropped = None;
         for moved in &record.moved {
-            if let (Some(from), Some(to)) =
-                (follow(&left, &moved.from), follow(&came, &moved.to))
-            {
+            if let (Some(from), Some(to)) = (follow(&left, &moved.from), follow(&came, &moved.to)) {
                 moves.push((from, to));
             } else if old.at(&moved.from).is_empty() {
                 // An item of a list: its number says nothing of what it is at present.
@@ -135,10 +133,14 @@ fn by_name<'a>(
     let (from, to): (HashSet<&Path>, HashSet<&Path>) = known.iter().copied().unzip();
     type Group<'a> = (Vec<&'a Path>, Vec<&'a Path>);
     let mut by_key: HashMap<&str, Group<'a>> = HashMap::new();
-    for (path, value) in left.iter().filter(|(path, value)| !value.has_partner && !value.ambiguous && !from.contains(path)) {
+    for (path, value) in
+        left.iter().filter(|(path, value)| !value.has_partner && !value.ambiguous && !from.contains(path))
+    {
         by_key.entry(&value.key).or_default().0.push(path);
     }
-    for (path, value) in came.iter().filter(|(path, value)| !value.has_partner && !value.ambiguous && !to.contains(path)) {
+    for (path, value) in
+        came.iter().filter(|(path, value)| !value.has_partner && !value.ambiguous && !to.contains(path))
+    {
         by_key.entry(&value.key).or_default().1.push(path);
     }
     let mut out = Vec::new();
