@@ -65,7 +65,7 @@ impl Checkpoint {
     /// The node at a path.
     pub fn at(&self, path: &str) -> NodeId {
         let wanted = Path::parse(path);
-        let found = places(&self.graph).into_iter().filter(|place| place.path == wanted).next_back();
+        let found = places(&self.graph).into_iter().rfind(|place| place.path == wanted);
         found.unwrap_or_else(|| panic!("nothing at `{path}`: {:?}", self.paths())).node
     }
 
