@@ -131,6 +131,17 @@ pub fn executed(graph: &Graph) -> Vec<(String, Option<String>)> {
     out
 }
 
+/// Whether the checkpoint is a dict, so that a list has a place in it. A pickled module, a tensor or a list has
+/// none.
+pub fn has_place(graph: &Graph) -> bool {
+    if matches!(graph.kind(graph.root), Kind::Dict) {
+        return true;
+    }
+    // A subclass of dict is told by its items; only of the known ones is it sure when they are empty.
+    graph.node(graph.root).tail.iter().any(|step| matches!(step, Tail::Set(..)))
+        || matches!(graph.class_of(graph.root), Some(("collections", "OrderedDict" | "defaultdict")))
+}
+
 /// Adds a migration at the end of the list and to the history, as the framework does when it runs one.
 ///
 /// The list is made where there is none; the history only where the checkpoint has a place for it.
@@ -281,10 +292,41 @@ fn needs_classes(graph: &Graph) -> bool {
     })
 }
 
+/// Makes the place of the checkpoint's own history where the checkpoint has metadata and none yet.
+///
+/// The framework does so before the first script runs, which decides where the key stands among the others.
+pub fn prepare_history(graph: &mut Graph, key: &str) {
+    if !is_plain(graph, key) {
+        history(graph);
+    }
+}
+
+/// Enters in the checkpoint's own history what was done, where it has a place for one.
+pub fn record(graph: &mut Graph, key: &str, done: Done, name: &str, signature: Option<&str>) {
+    if !is_plain(graph, key) {
+        add_history(graph, done, name, signature);
+    }
+}
+
 fn add_history(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
-    let Some(metadata) = graph.get_in(graph.root, &HISTORY[..2]) else { return };
+    let Some(history) = history(graph) else { return };
+    let entry = graph.add(Kind::Dict);
+    let kind = match done {
+        Done::Migrate => "migrate",
+        Done::Rollback => "rollback",
+    };
+    for (key, text) in [("type", kind), ("name", name), ("signature", signature.unwrap_or_default())] {
+        let text = graph.add_str(text);
+        graph.set(entry, key, text);
+    }
+    graph.node_mut(history).tail.push(Tail::Append(entry));
+}
+
+/// The list of the history; made where the checkpoint has metadata to keep it in.
+fn history(graph: &mut Graph) -> Option<NodeId> {
+    let metadata = graph.get_in(graph.root, &HISTORY[..2])?;
     if !matches!(graph.kind(metadata), Kind::Dict) {
-        return;
+        return None;
     }
     let mut place = metadata;
     for key in &HISTORY[2..] {
@@ -298,19 +340,7 @@ fn add_history(graph: &mut Graph, done: Done, name: &str, signature: Option<&str
             }
         };
     }
-    if !matches!(graph.kind(place), Kind::List) {
-        return;
-    }
-    let entry = graph.add(Kind::Dict);
-    let kind = match done {
-        Done::Migrate => "migrate",
-        Done::Rollback => "rollback",
-    };
-    for (key, text) in [("type", kind), ("name", name), ("signature", signature.unwrap_or_default())] {
-        let text = graph.add_str(text);
-        graph.set(entry, key, text);
-    }
-    graph.node_mut(place).tail.push(Tail::Append(entry));
+    matches!(graph.kind(place), Kind::List).then_some(place)
 }
 
 #[cfg(test)]
@@ -360,6 +390,33 @@ mod tests {
         let names: Vec<_> = graph.elements(list).map(|entry| graph.as_str(entry).unwrap()).collect();
         assert_eq!(names, ["0_a", "3_d"]);
         assert!(executed(&graph).is_empty());
+    }
+
+    #[test]
+    fn the_history_stands_where_it_stood_before_the_script() {
+        let mut graph = with_history();
+        let metadata = graph.get_in(graph.root, &HISTORY[..2]).unwrap();
+        prepare_history(&mut graph, "migrations");
+        let edited = graph.add_str("by the script");
+        graph.set(metadata, "edited", edited);
+        record(&mut graph, "migrations", Done::Migrate, "m1", None);
+        let keys: Vec<_> = graph.items(metadata).into_iter().map(|(key, _)| graph.as_str(key).unwrap()).collect();
+        assert_eq!(keys, ["migrations", "edited"]);
+        assert_eq!(executed(&graph), [("m1".to_owned(), Some(String::new()))]);
+    }
+
+    #[test]
+    fn only_a_dict_has_a_place_for_a_list() {
+        let mut graph = with_history();
+        assert!(has_place(&graph));
+        for (module, name, expected) in [("models", "Net", false), ("collections", "OrderedDict", true)] {
+            let class = graph.add(Kind::Global { module: module.into(), name: name.into() });
+            let args = graph.add(Kind::Tuple(vec![]));
+            graph.root = graph.add(Kind::Reduce { callee: class, args });
+            assert_eq!(has_place(&graph), expected);
+        }
+        graph.root = graph.add(Kind::List);
+        assert!(!has_place(&graph));
     }
 
     #[test]

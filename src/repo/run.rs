@@ -218,8 +218,12 @@ impl Repo {
         let reader = self.reader();
         let mut bytes = TreeBytes { reader: &reader, tree: &tree };
         let script = Script { name: &migration.name, file: &migration.file, source: &migration.source };
+        let mut given = graph.clone();
+        if place != ListPlace::Absent && entry == Entry::Migrate {
+            list::prepare_history(&mut given, &catalogue.list_key);
+        }
         let outcome =
-            engine::run(context.worker, &script, entry, &graph, &mut bytes, context.limits).map_err(
+            engine::run(context.worker, &script, entry, &given, &mut bytes, context.limits).map_err(
                 |source| RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) },
             )?;
         let mut after = outcome.graph;
@@ -292,7 +296,7 @@ fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) 
             let same = listed.iter().map(|entry| &entry.name).eq(applied.iter().map(|entry| &entry.name));
             if same { ListPlace::Edited } else { ListPlace::Replaced }
         }
-        None if outline.format.keeps_objects() => ListPlace::Replaced,
+        None if outline.format.keeps_objects() && list::has_place(graph) => ListPlace::Replaced,
         None => ListPlace::Absent,
     }
 }
@@ -322,8 +326,16 @@ fn write_list(
         }
         (ListPlace::Edited, _) => list::remove_last(graph, key, &migration.name)?,
         (ListPlace::Replaced, _) => {
+            let old = list::read(graph, key)?.unwrap_or_default();
             let all: Vec<Listed> = applied.iter().map(listed).collect();
             list::replace(graph, key, &all)?;
+            let (done, among) = match entry {
+                Entry::Migrate => (list::Done::Migrate, &all),
+                _ => (list::Done::Rollback, &old),
+            };
+            let known = among.iter().find(|entry| entry.name == migration.name);
+            let signature = known.and_then(|entry| entry.signature.as_deref());
+            list::record(graph, key, done, &migration.name, signature);
         }
     }
     Ok(())
