@@ -53,9 +53,7 @@ impl Number {
         match self {
             Number::Int(value) => value,
             Number::Float(value) if value.is_nan() => i64::MIN.into(),
-            Number::Float(value) => {
-                i64::try_from(value.trunc() as i128).map_or(i64::MIN.into(), i128::from)
-            }
+            Number::Float(value) => i64::try_from(value.trunc() as i128).map_or(i64::MIN.into(), i128::from),
         }
     }
 
@@ -71,7 +69,9 @@ impl Number {
 pub(super) fn decode(dtype: Dtype, bytes: &[u8]) -> Lanes {
     macro_rules! floats {
         ($n:literal, $read:expr) => {
-            Lanes::Float(bytes.chunks_exact($n).map(|b| $read(b.try_into().expect("chunks are exact"))).collect())
+            Lanes::Float(
+                bytes.chunks_exact($n).map(|b| $read(b.try_into().expect("chunks are exact"))).collect(),
+            )
         };
     }
     macro_rules! ints {
@@ -158,4 +158,47 @@ fn single(number: Number) -> f32 {
 /// Rounds to nearest, ties to even; NaN becomes the one pattern that PyTorch writes.
 fn bf16_from(value: f32) -> bf16 {
     if value.is_nan() { bf16::from_bits(0x7fc0) } else { bf16::from_f32(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(dtype: Dtype, number: Number) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(dtype, number, &mut out);
+        out
+    }
+
+    #[test]
+    fn half_width_floats_round_to_even_from_single_width() {
+        assert_eq!(bytes(Dtype::Bf16, Number::Float(1.00390625)), 0x3f80u16.to_le_bytes());
+        assert_eq!(bytes(Dtype::Bf16, Number::Float(1.01171875)), 0x3f82u16.to_le_bytes());
+        assert_eq!(bytes(Dtype::F16, Number::Float(65519.0)), 0x7bffu16.to_le_bytes());
+        assert_eq!(bytes(Dtype::F16, Number::Float(65520.0)), 0x7c00u16.to_le_bytes());
+        // Straight from 64 bits this would be the next one up.
+        assert_eq!(
+            bytes(Dtype::F16, Number::Float(1.0 + 2f64.powi(-11) + 2f64.powi(-40))),
+            0x3c00u16.to_le_bytes()
+        );
+    }
+
+    #[test]
+    fn integers_wrap_and_floats_are_cut() {
+        assert_eq!(bytes(Dtype::I8, Number::Int(300)), [44]);
+        assert_eq!(bytes(Dtype::U8, Number::Int(-1)), [255]);
+        assert_eq!(bytes(Dtype::I32, Number::Float(-1.9)), (-1i32).to_le_bytes());
+        assert_eq!(bytes(Dtype::I64, Number::Float(f64::NAN)), i64::MIN.to_le_bytes());
+        assert_eq!(bytes(Dtype::Bool, Number::Float(0.5)), [1]);
+    }
+
+    #[test]
+    fn every_type_reads_back_what_it_wrote() {
+        use Dtype::*;
+        for dtype in [F64, F32, F16, Bf16, I64, I32, I16, I8, U64, U32, U16, U8, Bool] {
+            let written = bytes(dtype, Number::Int(1));
+            assert_eq!(written.len() as u64, dtype.item_bytes());
+            assert_eq!(decode(dtype, &written).get(0).float(), 1.0, "{dtype}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::element::{Lanes, Number, computed, decode, encode, rounded};
 use super::expr::{is_float, is_integer};
-use super::{BinaryOp, EngineError, Expr, FoldOp, Operand, Shape, Step, StepId, StorageBytes, UnaryOp, Window};
+use super::{
+    BinaryOp, EngineError, Expr, FoldOp, Operand, Shape, Step, StepId, StorageBytes, UnaryOp, Window,
+};
 use crate::value::{Dtype, Storage, StorageId};
 
 /// How many elements are computed at a time.
@@ -152,8 +154,14 @@ impl Run<'_> {
     }
 
     /// The bytes that a window spans, and the element they begin with.
-    fn span(&mut self, storage: StorageId, dtype: Dtype, window: &Window) -> Result<(u64, Vec<u8>), EngineError> {
-        let reach: u64 = window.shape.iter().zip(&window.strides).map(|(&n, &s)| n.saturating_sub(1) * s).sum();
+    fn span(
+        &mut self,
+        storage: StorageId,
+        dtype: Dtype,
+        window: &Window,
+    ) -> Result<(u64, Vec<u8>), EngineError> {
+        let reach: u64 =
+            window.shape.iter().zip(&window.strides).map(|(&n, &s)| n.saturating_sub(1) * s).sum();
         let item = dtype.item_bytes();
         if window.elements() == 0 {
             return Ok((0, Vec::new()));
@@ -262,8 +270,8 @@ impl Run<'_> {
                 }
             }
             Step::Binary { op, left, right, dtype } => {
-                let left = self.operand(*left, *dtype, place, start, count)?;
-                let right = self.operand(*right, *dtype, place, start, count)?;
+                let left = self.operand(*left, *op, *dtype, place, start, count)?;
+                let right = self.operand(*right, *op, *dtype, place, start, count)?;
                 for i in 0..count as usize {
                     encode(shape.dtype, binary(*op, *dtype, left.get(i), right.get(i)), &mut out);
                 }
@@ -288,27 +296,30 @@ impl Run<'_> {
     fn operand(
         &mut self,
         operand: Operand,
+        op: BinaryOp,
         dtype: Dtype,
         place: usize,
         start: u64,
         count: u64,
     ) -> Result<Numbers, EngineError> {
+        // In products and quotients a single number takes part as wide as half-width floats are computed;
+        // elsewhere it is rounded first. Measured on PyTorch 2.15 for the CPU.
+        let wide = matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::FloorDiv) && is_float(dtype);
+        let single = |number: Number| {
+            Numbers::Same(if wide {
+                Number::Float(computed(dtype, number.float()))
+            } else {
+                rounded(dtype, number)
+            })
+        };
         match operand {
-            // A Python number takes part with full width in what half-width floats are computed in.
-            Operand::Scalar(scalar) => {
-                let number = Number::of(scalar);
-                Ok(Numbers::Same(if is_float(dtype) {
-                    Number::Float(computed(dtype, number.float()))
-                } else {
-                    rounded(dtype, number)
-                }))
-            }
+            Operand::Scalar(scalar) => Ok(single(Number::of(scalar))),
             Operand::Step(id) => {
                 let shape = &self.shapes[id as usize];
                 let source = shape.dtype;
                 if shape.elements == 1 && self.shapes[place].elements != 1 {
                     let lanes = decode(source, &self.pull(id as usize, 0, 1)?);
-                    return Ok(Numbers::Same(rounded(dtype, lanes.get(0))));
+                    return Ok(single(lanes.get(0)));
                 }
                 let lanes = decode(source, &self.pull(id as usize, start, count)?);
                 Ok(Numbers::Each(lanes, (source != dtype).then_some(dtype)))
@@ -390,7 +401,11 @@ impl Folded {
             (Some((_, Number::Float(old))), _) if old.is_nan() => false,
             (Some(_), Number::Float(new)) if new.is_nan() => true,
             (Some((_, Number::Int(old))), Number::Int(new)) => {
-                if wins(1.0, 0.0) { new > old } else { new < old }
+                if wins(1.0, 0.0) {
+                    new > old
+                } else {
+                    new < old
+                }
             }
             (Some((_, old)), new) => wins(new.float(), old.float()),
         };
@@ -469,9 +484,13 @@ fn unary(op: UnaryOp, dtype: Dtype, number: Number) -> Number {
         (UnaryOp::Neg, Number::Int(value)) => Number::Int(value.wrapping_neg()),
         (UnaryOp::Abs, Number::Float(value)) => Number::Float(value.abs()),
         (UnaryOp::Abs, Number::Int(value)) => Number::Int(value.abs()),
-        (UnaryOp::Sign, Number::Float(value)) => {
-            Number::Float(if value > 0.0 { 1.0 } else if value < 0.0 { -1.0 } else { 0.0 })
-        }
+        (UnaryOp::Sign, Number::Float(value)) => Number::Float(if value > 0.0 {
+            1.0
+        } else if value < 0.0 {
+            -1.0
+        } else {
+            0.0
+        }),
         (UnaryOp::Sign, Number::Int(value)) => Number::Int(value.signum()),
         (UnaryOp::Not, number) => Number::Int((!number.truth()).into()),
         (UnaryOp::IsNan, number) => Number::Int(number.float().is_nan().into()),
@@ -577,5 +596,112 @@ fn integers(op: BinaryOp, a: i128, b: i128) -> i128 {
             power.into()
         }
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scalar;
+    use super::*;
+
+    struct Counting(u64);
+
+    impl StorageBytes for Counting {
+        fn read(&mut self, _: StorageId, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+            self.0 += buffer.len() as u64;
+            for (place, chunk) in buffer.chunks_exact_mut(4).enumerate() {
+                let element = (offset / 4) as f32 + place as f32;
+                chunk.copy_from_slice(&element.to_le_bytes());
+            }
+            Ok(())
+        }
+    }
+
+    fn load(shape: &[u64], strides: &[u64]) -> Step {
+        let window = Window { shape: shape.to_vec(), strides: strides.to_vec(), offset: 0 };
+        Step::Load { storage: StorageId(0), dtype: Dtype::F32, window }
+    }
+
+    fn floats(steps: Vec<Step>) -> Vec<f32> {
+        let mut out = Vec::new();
+        let mut sink = |part: &[u8]| {
+            out.extend_from_slice(part);
+            Ok(())
+        };
+        evaluate(&Expr { steps }, &mut Counting(0), &mut sink).unwrap();
+        out.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+
+    fn plain(shape: &[u64]) -> Vec<u64> {
+        crate::value::Tensor::contiguous_strides(shape).unwrap()
+    }
+
+    #[test]
+    fn pieces_are_joined_along_any_dimension() {
+        let steps = |dim, shape: &[u64]| {
+            vec![load(shape, &plain(shape)), load(shape, &plain(shape)), Step::Cat { dim, parts: vec![0, 1] }]
+        };
+        assert_eq!(floats(steps(0, &[1, 2])), [0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(floats(steps(1, &[2, 1])), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(floats(steps(1, &[2, 2, 1])), [0.0, 1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_copy_is_streamed_and_reads_each_byte_once() {
+        let elements = 3 * BLOCK_ELEMENTS + 5;
+        let mut source = Counting(0);
+        let mut parts = Vec::new();
+        let mut sink = |part: &[u8]| {
+            parts.push(part.len() as u64);
+            Ok(())
+        };
+        let steps = vec![load(&[elements], &[1]), Step::Cast { of: 0, dtype: Dtype::F16 }];
+        evaluate(&Expr { steps }, &mut source, &mut sink).unwrap();
+        assert_eq!(source.0, elements * 4);
+        assert_eq!(parts.iter().sum::<u64>(), elements * 2);
+        assert!(parts.iter().all(|&bytes| bytes <= BLOCK_ELEMENTS * 2));
+    }
+
+    #[test]
+    fn a_step_used_twice_is_computed_once() {
+        let mut steps = vec![load(&[2], &[1])];
+        for id in 0..100 {
+            let (left, right) = (Operand::Step(id), Operand::Step(id));
+            steps.push(Step::Binary { op: BinaryOp::Maximum, left, right, dtype: Dtype::F32 });
+        }
+        assert_eq!(floats(steps), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_stack() {
+        let mut steps = vec![load(&[2], &[1])];
+        for id in 0..50_000 {
+            let right = Operand::Scalar(Scalar::Int(1));
+            steps.push(Step::Binary { op: BinaryOp::Add, left: Operand::Step(id), right, dtype: Dtype::F32 });
+        }
+        assert_eq!(floats(steps), [50_000.0, 50_001.0]);
+    }
+
+    #[test]
+    fn windows_of_results_are_gathered_and_replaced() {
+        let window = |shape: &[u64], strides: &[u64], offset| Window {
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            offset,
+        };
+        let base = load(&[4], &[1]);
+        let picked = Step::View { of: 0, window: window(&[2, 2], &[1, 2], 0) };
+        assert_eq!(floats(vec![base.clone(), picked]), [0.0, 2.0, 1.0, 3.0]);
+        let nines = Step::Full { dtype: Dtype::F32, shape: vec![2], value: Scalar::Int(9) };
+        let assign = Step::Assign { base: 0, window: window(&[2], &[2], 1), value: 1 };
+        assert_eq!(floats(vec![base, nines, assign]), [0.0, 9.0, 2.0, 9.0]);
+    }
+
+    #[test]
+    fn an_index_beyond_the_end_is_an_error() {
+        let index = Step::Literal { dtype: Dtype::I64, shape: vec![1], bytes: 7i64.to_le_bytes().to_vec() };
+        let steps = vec![load(&[3], &[1]), index, Step::IndexSelect { of: 0, dim: 0, index: 1 }];
+        let error = evaluate(&Expr { steps }, &mut Counting(0), &mut |_| Ok(())).unwrap_err();
+        assert!(matches!(error, EngineError::Index { index: 7, extent: 3 }));
     }
 }

@@ -370,7 +370,11 @@ impl Step {
             }
             Step::Literal { dtype, shape, bytes } => {
                 let shape = shaped(*dtype, shape.clone())?;
-                if bytes.len() as u64 == shape.bytes() { Ok(shape) } else { Err("its bytes do not fit its shape") }
+                if bytes.len() as u64 == shape.bytes() {
+                    Ok(shape)
+                } else {
+                    Err("its bytes do not fit its shape")
+                }
             }
             Step::Cast { of, dtype } => {
                 let of = get(*of)?;
@@ -395,8 +399,12 @@ impl Step {
                 computable(of.dtype)?;
                 let dtype = match op {
                     UnaryOp::IsNan => Dtype::Bool,
-                    UnaryOp::Not if of.dtype != Dtype::Bool => return Err("it negates what is no truth value"),
-                    UnaryOp::Sqrt | UnaryOp::Exp | UnaryOp::Log | UnaryOp::Reciprocal if !is_float(of.dtype) => {
+                    UnaryOp::Not if of.dtype != Dtype::Bool => {
+                        return Err("it negates what is no truth value");
+                    }
+                    UnaryOp::Sqrt | UnaryOp::Exp | UnaryOp::Log | UnaryOp::Reciprocal
+                        if !is_float(of.dtype) =>
+                    {
                         return Err("it needs floats");
                     }
                     _ => of.dtype,

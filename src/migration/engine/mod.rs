@@ -27,9 +27,7 @@ use crate::value::{Graph, StorageId};
 
 pub use error::{EngineError, TraceLine};
 pub use evaluate::evaluate;
-pub use expr::{
-    BinaryOp, Expr, ExprError, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window,
-};
+pub use expr::{BinaryOp, Expr, ExprError, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window};
 pub use run::run;
 pub use worker::worker_main;
 

@@ -127,7 +127,10 @@ mod tests {
         let mut pipe = Vec::new();
         send(&mut pipe, &"hello", 100).unwrap();
         assert_eq!(receive::<String>(&mut pipe.as_slice(), 100).unwrap(), "hello");
-        assert_eq!(receive::<String>(&mut pipe.as_slice(), 5).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            receive::<String>(&mut pipe.as_slice(), 5).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         assert!(send(&mut Vec::new(), &"hello", 5).is_err());
         pipe[0] = 200;
         assert_eq!(

@@ -15,8 +15,9 @@ const KEPT_COMPLAINT_BYTES: usize = 8 << 10;
 
 /// Runs one function of a script on a checkpoint.
 ///
-/// Runs `migrate_setup(context)` first where the script defines it and `entry` is [`Entry::Migrate`]: its
-/// moves are edits of class paths. The graph that was given is not changed; on an error there is nothing to undo.
+/// Runs `migrate_setup(context)` first where the script defines it: its moves are edits of class paths, and
+/// [`Entry::Rollback`] makes them backwards. The graph that was given is not changed; on an error there is
+/// nothing to undo.
 pub fn run(
     worker: &Worker,
     script: &Script<'_>,

@@ -4,6 +4,8 @@ Nothing is imported for them: a class is made for each path, on the base that kn
 keeping its content.
 """
 
+import sys
+
 from _ckstore import Object, TensorBase, arguments, copy_object, is_private, new_object
 
 _MISSING = object()
@@ -113,7 +115,7 @@ class ClassMeta(type):
         return make(*args, **kwargs)
 
     def __getattr__(cls, name):
-        if name.startswith("__") or cls not in _paths:
+        if name.startswith("_") or cls not in _paths:
             raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
         module, own = _paths[cls]
         return class_for(module, f"{own}.{name}", False)
@@ -371,6 +373,13 @@ def value_of(module, name):
     return found
 
 
+def size_of(extents):
+    """A shape."""
+    from ckstore_tensor import Size
+
+    return Size(extents)
+
+
 def path_of(value):
     """The path under which a checkpoint names a value, or None."""
     try:
@@ -386,12 +395,21 @@ def int_from_bytes(data):
     return int.from_bytes(data, "little", signed=True)
 
 
-class Package(type(__builtins__) if not isinstance(__builtins__, dict) else type(__import__("sys"))):
+def stand_in(module, name):
+    """The class of a module that is not here."""
+    # Small letters are a module below, which the import system then asks for; or a function.
+    if not name.lstrip("_")[:1].isupper():
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return class_for(module, name, False)
+
+
+class Package(type(sys)):
     """A module that is not here: its attributes are the classes that the checkpoint may name."""
 
     __path__ = []
 
     def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return class_for(self.__name__, name, False)
+        return stand_in(self.__name__, name)
+
+    def __call__(self, *args, **kwargs):
+        raise unavailable(f"{self.__name__}()")

@@ -90,14 +90,11 @@ def harden():
     global _spec, _OURS
     import _collections
     import _frozen_importlib
-    import time
 
     _spec = _frozen_importlib.ModuleSpec
     _collections.OrderedDict = ckstore_objects.OrderedDict
-    _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "inspect", "logging", "math", "argparse", "collections"))
-    for name in list(time.__dict__):
-        if name not in ("__name__", "__spec__", "struct_time"):
-            del time.__dict__[name]
+    _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "ckstore_tensor", "inspect", "logging", "math", "argparse", "collections"))
+    # What is not among the kept modules cannot come back.
     for name in ("time", "marshal", "gc", "atexit"):
         sys.modules.pop(name, None)
     sys.stdin = sys.__stdin__ = None
@@ -107,11 +104,26 @@ def harden():
     sys.meta_path.append(_Finder)
 
 
+class _Script(type(sys)):
+    """The script as a module, for whatever looks its classes' module up."""
+
+    def __init__(self, name, namespace):
+        super().__init__(name)
+        object.__setattr__(self, "_namespace", namespace)
+
+    def __getattribute__(self, name):
+        namespace = object.__getattribute__(self, "_namespace")
+        if name == "__dict__":
+            return namespace
+        try:
+            return namespace[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
 def register(name, namespace):
     """Makes the script a module that its own classes can name."""
-    module = type(sys)(name)
-    module.__dict__.update(namespace)
-    sys.modules[name] = module
+    sys.modules[name] = _Script(name, namespace)
 
 
 def setup(function):

@@ -16,9 +16,11 @@ pub(super) enum Form {
     SetOf(NodeId),
     /// `frozenset([...])`; the list.
     FrozenSetOf(NodeId),
-    /// `_codecs.encode(text, "latin1")`; the text.
-    EncodedBytes(NodeId),
+    /// `_codecs.encode(text, "latin1")`, as protocols below 3 write bytes.
+    EncodedBytes,
     ByteArray,
+    /// `bytearray(bytes)`; the bytes.
+    EncodedByteArray(NodeId),
     OrderedDict,
     /// The factory, if any.
     DefaultDict(Option<NodeId>),
@@ -28,6 +30,8 @@ pub(super) enum Form {
     Object(NodeId),
     /// A tensor, itself or wrapped as a parameter; the tensor.
     Tensor(NodeId),
+    /// A `torch.Size`; the tuple.
+    Size(NodeId),
     /// Anything else: it can only be moved.
     Opaque,
 }
@@ -44,7 +48,9 @@ pub(super) fn modern_module(module: &str) -> &str {
 /// What Python would make of a node. `is_dict` tells whether a global is a known subclass of dict.
 pub(super) fn form(graph: &Graph, id: NodeId, is_dict: impl Fn(NodeId) -> bool) -> Form {
     let node = graph.node(id);
-    let only = |allowed: fn(&Tail) -> bool| node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)));
+    let only = |allowed: fn(&Tail) -> bool| {
+        node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)))
+    };
     match &node.kind {
         Kind::None
         | Kind::Bool(_)
@@ -90,12 +96,9 @@ fn reduced(
     match (modern_module(module), name, args.as_slice()) {
         ("builtins", "set", [list]) if bare && is_plain_list(graph, *list) => Form::SetOf(*list),
         ("builtins", "frozenset", [list]) if bare && is_plain_list(graph, *list) => Form::FrozenSetOf(*list),
-        ("_codecs", "encode", [text, encoding])
-            if bare
-                && graph.as_str(*encoding) == Some("latin1")
-                && graph.as_str(*text).is_some_and(|text| text.chars().all(|c| u32::from(c) < 256)) =>
-        {
-            Form::EncodedBytes(*text)
+        ("_codecs", "encode", _) if bare && bytes_of(graph, id).is_some() => Form::EncodedBytes,
+        ("builtins", "bytearray", [bytes]) if bare && bytes_of(graph, *bytes).is_some() => {
+            Form::EncodedByteArray(*bytes)
         }
         ("collections", "OrderedDict", []) if items_then_state(graph, id) => Form::OrderedDict,
         ("collections", "defaultdict", []) if items_then_state(graph, id) => Form::DefaultDict(None),
@@ -107,7 +110,11 @@ fn reduced(
         {
             Form::Tensor(*tensor)
         }
-        ("copyreg" | "torch._tensor", _, [class, ..]) if graph.as_global(*class).is_some() => {
+        ("torch", "Size", [extents]) if bare && is_tuple_of_ints(graph, *extents) => Form::Size(*extents),
+        ("torch._tensor", "_rebuild_from_type_v2", [_, class, ..]) if graph.as_global(*class).is_some() => {
+            Form::Object(*class)
+        }
+        ("copyreg", _, [class, ..]) if graph.as_global(*class).is_some() => {
             instance(graph, id, *class, is_dict)
         }
         // `numpy.ndarray` and the like name their class first.
@@ -124,6 +131,33 @@ fn instance(graph: &Graph, id: NodeId, class: NodeId, is_dict: impl Fn(NodeId) -
         return Form::DictObject(class);
     }
     Form::Object(class)
+}
+
+/// The bytes of a node that is bytes or is written as `_codecs.encode(text, "latin1")`.
+pub(super) fn bytes_of(graph: &Graph, id: NodeId) -> Option<Vec<u8>> {
+    if !graph.node(id).tail.is_empty() {
+        return None;
+    }
+    match graph.kind(id) {
+        Kind::Bytes(bytes) => Some(bytes.clone()),
+        Kind::Reduce { callee, args } => {
+            let ("_codecs", "encode") = graph.as_global(*callee)? else { return None };
+            let Kind::Tuple(args) = graph.kind(*args) else { return None };
+            let &[text, encoding] = args.as_slice() else { return None };
+            if !matches!(graph.as_str(encoding), Some("latin1" | "latin-1")) {
+                return None;
+            }
+            graph.as_str(text)?.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
+        }
+        _ => None,
+    }
+}
+
+fn is_tuple_of_ints(graph: &Graph, id: NodeId) -> bool {
+    match graph.kind(id) {
+        Kind::Tuple(items) => items.iter().all(|item| graph.as_int(*item).is_some()),
+        _ => false,
+    }
 }
 
 fn is_plain_list(graph: &Graph, id: NodeId) -> bool {

@@ -16,11 +16,13 @@ use num_bigint::BigInt;
 use super::super::Computed;
 use super::super::pipe::{Answer, Failure};
 use super::failure::Stop;
-use super::form::{Form, State, modern_module, state};
+use super::form::{self, Form, State, modern_module, state};
 use super::host::{Host, address, is_exactly};
 use super::native::_ckstore::{Object, TensorBase};
-use super::tensor::{Source, storage_class};
-use crate::value::{FloatBits, Graph, Kind, Node, NodeId, Path, Storage, StorageId, StorageRef, Tail, Tensor};
+use super::tensor::{Source, parameter_grad, storage_class};
+use crate::value::{
+    FloatBits, Graph, Kind, Node, NodeId, Path, Storage, StorageId, StorageRef, Tail, Tensor,
+};
 
 /// One step of the way to an object, for messages.
 enum Label {
@@ -205,6 +207,15 @@ impl<'a> Freezer<'a> {
             return Ok(Kind::ByteArray(Vec::new()));
         }
         let Some((module, name)) = self.class_path(object)? else { return Err(self.cannot(object, trail)) };
+        if let Some(extents) = object.downcast_ref::<PyTuple>()
+            && name == "Size"
+        {
+            let extents = self.vm.ctx.new_tuple(extents.as_slice().to_vec());
+            let extents = self.ids(extents.as_slice(), trail)?;
+            let inner = self.add(Kind::Tuple(extents));
+            let (callee, args) = (self.global(&module, &name), self.add(Kind::Tuple(vec![inner])));
+            return Ok(Kind::Reduce { callee, args });
+        }
         if let Some(instance) = object.downcast_ref::<Object>() {
             if let Some(template) = instance.template {
                 return Ok(self.graph().kind(template).clone());
@@ -255,7 +266,9 @@ impl<'a> Freezer<'a> {
             match label {
                 Label::Key(key) => steps.push(match key.downcast_ref::<PyStr>() {
                     Some(text) => text.to_string_lossy().into_owned(),
-                    None => key.repr(self.vm).map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned()),
+                    None => key
+                        .repr(self.vm)
+                        .map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned()),
                 }),
                 Label::Place(place) => steps.push(place.to_string()),
                 Label::State => {}
@@ -324,7 +337,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// The node of an item: the old one where nothing changed, so that equal values keep their nodes.
-    fn item(&mut self, object: &PyObject, old: Option<NodeId>, trail: usize, label: Label) -> Result<NodeId, Stop> {
+    fn item(
+        &mut self,
+        object: &PyObject,
+        old: Option<NodeId>,
+        trail: usize,
+        label: Label,
+    ) -> Result<NodeId, Stop> {
         if let Some(old) = old
             && self.is_shown_as(object, old)?
         {
@@ -362,13 +381,25 @@ impl<'a> Freezer<'a> {
         match self.host.form(id) {
             Form::Atom => Ok(()),
             Form::Tensor(inner) => self.kept_tensor(object, id, inner, trail),
-            Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) | Form::EncodedBytes(_) | Form::Opaque => {
+            Form::Tuple
+            | Form::FrozenSet
+            | Form::FrozenSetOf(_)
+            | Form::EncodedBytes
+            | Form::Size(_)
+            | Form::Opaque => {
                 self.pass(id, trail);
                 Ok(())
             }
             Form::ByteArray => {
-                let bytes = bytes_of(object);
+                let bytes = content(object);
                 if !matches!(self.graph().kind(id), Kind::ByteArray(old) if *old == bytes) {
+                    self.put(id, Kind::ByteArray(bytes).into());
+                }
+                Ok(())
+            }
+            Form::EncodedByteArray(before) => {
+                let bytes = content(object);
+                if form::bytes_of(self.graph(), before).as_ref() != Some(&bytes) {
                     self.put(id, Kind::ByteArray(bytes).into());
                 }
                 Ok(())
@@ -395,7 +426,9 @@ impl<'a> Freezer<'a> {
             front += 1;
         }
         let mut back = 0;
-        while back < common - front && self.is_shown_as(&now[now.len() - 1 - back], before[before.len() - 1 - back])? {
+        while back < common - front
+            && self.is_shown_as(&now[now.len() - 1 - back], before[before.len() - 1 - back])?
+        {
             old[now.len() - 1 - back] = Some(before[before.len() - 1 - back]);
             back += 1;
         }
@@ -443,7 +476,8 @@ impl<'a> Freezer<'a> {
         } else if source == id {
             self.retail(id, vec![Tail::Add(items)], |step| matches!(step, Tail::Add(_)));
         } else {
-            let list = self.add(Node { kind: Kind::List, tail: items.into_iter().map(Tail::Append).collect() });
+            let list =
+                self.add(Node { kind: Kind::List, tail: items.into_iter().map(Tail::Append).collect() });
             let args = self.add(Kind::Tuple(vec![list]));
             let mut node = self.graph().node(id).clone();
             if let Kind::Reduce { args: old, .. } = &mut node.kind {
@@ -589,7 +623,13 @@ impl<'a> Freezer<'a> {
     }
 
     /// Writes another dict of attributes: as the state, or into the state where the old one was.
-    fn rebuild(&mut self, id: NodeId, dict: &PyObject, before: Option<NodeId>, trail: usize) -> Result<(), Stop> {
+    fn rebuild(
+        &mut self,
+        id: NodeId,
+        dict: &PyObject,
+        before: Option<NodeId>,
+        trail: usize,
+    ) -> Result<(), Stop> {
         let state = self.id_of(dict, trail)?;
         let mut node = self.current(id);
         match before {
@@ -638,10 +678,12 @@ impl<'a> Freezer<'a> {
             }
         } else if let Some(set) = object.downcast_ref::<PyFrozenSet>() {
             node.kind = Kind::FrozenSet(self.ids(&set.elements(), trail)?);
-        } else if let Some(tuple) = object.downcast_ref::<PyTuple>() {
+        } else if let Some(tuple) = object.downcast_ref::<PyTuple>()
+            && matches!(node.kind, Kind::Tuple(_))
+        {
             node.kind = Kind::Tuple(self.ids(tuple.as_slice(), trail)?);
         } else if object.downcast_ref::<PyByteArray>().is_some() {
-            node.kind = Kind::ByteArray(bytes_of(object));
+            node.kind = Kind::ByteArray(content(object));
         } else if let Some(dict) = object.downcast_ref::<PyDict>() {
             for (key, value) in dict.items_vec() {
                 let key_id = self.id_of(&key, trail)?;
@@ -730,17 +772,36 @@ impl<'a> Freezer<'a> {
     }
 
     /// A tensor of the checkpoint: only whether it wants gradients can have changed.
-    fn kept_tensor(&mut self, object: &PyObject, id: NodeId, inner: NodeId, trail: usize) -> Result<(), Stop> {
-        if let Some(tensor) = object.downcast_ref::<TensorBase>() {
-            let now = tensor.requires_grad.get();
-            let mut node = self.current(inner);
-            if let Kind::Tensor(old) = &mut node.kind
-                && old.requires_grad != now
-                && id == inner
-            {
-                old.requires_grad = now;
-                self.put(inner, node);
+    fn kept_tensor(
+        &mut self,
+        object: &PyObject,
+        id: NodeId,
+        inner: NodeId,
+        trail: usize,
+    ) -> Result<(), Stop> {
+        let now = object.downcast_ref::<TensorBase>().map(|tensor| tensor.requires_grad.get());
+        match (now, parameter_grad(self.graph(), id)) {
+            (Some(now), None) => {
+                let mut node = self.current(inner);
+                if let Kind::Tensor(old) = &mut node.kind
+                    && old.requires_grad != now
+                {
+                    old.requires_grad = now;
+                    self.put(inner, node);
+                }
             }
+            (Some(now), Some(before)) if now != before => {
+                let mut node = self.graph().node(id).clone();
+                if let Kind::Reduce { args, .. } = &mut node.kind
+                    && let Kind::Tuple(items) = self.graph().kind(*args)
+                {
+                    let mut items = items.clone();
+                    items[1] = self.add(Kind::Bool(now));
+                    *args = self.add(Kind::Tuple(items));
+                    self.put(id, node);
+                }
+            }
+            _ => {}
         }
         self.pass(id, trail);
         Ok(())
@@ -814,18 +875,11 @@ impl<'a> Freezer<'a> {
                 if Some(old.storage.storage) != memory.origin {
                     continue;
                 }
-                let Ok(shown) = host.tensors.show(
-                    host.graph(),
-                    NodeId(u32::try_from(place).expect("node ids have 32 bits")),
-                    false,
-                    self.vm,
-                ) else {
-                    continue;
-                };
+                let id = NodeId(u32::try_from(place).expect("node ids have 32 bits"));
+                let Ok(shown) = host.tensors.show(host.graph(), id, id, self.vm) else { continue };
                 if let Ok(shown) = shown.downcast::<TensorBase>() {
                     let mut new = old.clone();
                     new.storage = self.storage(&shown);
-                    let id = NodeId(u32::try_from(place).expect("node ids have 32 bits"));
                     self.put(id, Node { kind: Kind::Tensor(new), tail: node.tail.clone() });
                 }
             }
@@ -833,6 +887,6 @@ impl<'a> Freezer<'a> {
     }
 }
 
-fn bytes_of(object: &PyObject) -> Vec<u8> {
+fn content(object: &PyObject) -> Vec<u8> {
     object.downcast_ref::<PyByteArray>().map(|bytes| bytes.borrow_buf().to_vec()).unwrap_or_default()
 }

@@ -88,7 +88,9 @@ impl Host {
     }
 
     pub(super) fn form(&self, id: NodeId) -> Form {
-        form(self.graph(), id, |class| self.dict_classes.get().is_some_and(|classes| classes.contains(&class)))
+        form(self.graph(), id, |class| {
+            self.dict_classes.get().is_some_and(|classes| classes.contains(&class))
+        })
     }
 
     pub(super) fn object(&self, id: NodeId) -> Option<PyObjectRef> {
@@ -118,7 +120,11 @@ impl Host {
     }
 
     /// The path of a class that a checkpoint can name, as the prelude knows it.
-    pub(super) fn path_of(&self, class: &PyObject, vm: &VirtualMachine) -> PyResult<Option<(String, String)>> {
+    pub(super) fn path_of(
+        &self,
+        class: &PyObject,
+        vm: &VirtualMachine,
+    ) -> PyResult<Option<(String, String)>> {
         let path = vm.call_method(&self.python, "path_of", (class.to_owned(),))?;
         if vm.is_none(&path) {
             return Ok(None);
@@ -150,7 +156,8 @@ impl Host {
 fn dict_classes(graph: &Graph) -> HashSet<NodeId> {
     let mut paths = HashSet::new();
     paths.insert(("anemoi.utils.config", "DotDict"));
-    let ids = || (0..graph.nodes.len()).map(|place| NodeId(u32::try_from(place).expect("node ids have 32 bits")));
+    let ids =
+        || (0..graph.nodes.len()).map(|place| NodeId(u32::try_from(place).expect("node ids have 32 bits")));
     for id in ids() {
         if graph.node(id).tail.iter().any(|step| matches!(step, Tail::Set(..))) {
             paths.extend(graph.class_of(id));
@@ -160,6 +167,9 @@ fn dict_classes(graph: &Graph) -> HashSet<NodeId> {
 }
 
 /// Whether an object is of exactly this class.
-pub(super) fn is_exactly(object: &PyObject, class: &rustpython_vm::Py<rustpython_vm::builtins::PyType>) -> bool {
+pub(super) fn is_exactly(
+    object: &PyObject,
+    class: &rustpython_vm::Py<rustpython_vm::builtins::PyType>,
+) -> bool {
     object.class().is(class)
 }

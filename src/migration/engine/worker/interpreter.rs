@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use rustpython_vm::builtins::{PyDictRef, PyTuple};
+use rustpython_vm::builtins::{PyDict, PyDictRef, PyTuple};
 use rustpython_vm::common::rc::PyRc;
 use rustpython_vm::compiler::Mode;
 use rustpython_vm::scope::Scope;
@@ -38,7 +38,6 @@ const NATIVE_MODULES: &[&str] = &[
     "errno",
     "itertools",
     "sys",
-    "time",
 ];
 
 /// Modules of the frozen library that stay, with everything below them.
@@ -91,13 +90,14 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 13] = [
+const _: [&str; 14] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
     include_str!("../prelude/argparse.py"),
     include_str!("../prelude/ckstore_objects.py"),
     include_str!("../prelude/ckstore_runtime.py"),
+    include_str!("../prelude/ckstore_tensor.py"),
     include_str!("../prelude/collections/_defaultdict.py"),
     include_str!("../prelude/inspect.py"),
     include_str!("../prelude/logging.py"),
@@ -165,6 +165,7 @@ const OUR_MODULES: &[&str] = &[
     "argparse",
     "ckstore_objects",
     "ckstore_runtime",
+    "ckstore_tensor",
     "inspect",
     "logging",
     "math",
@@ -201,31 +202,39 @@ fn script(
     host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
 
     let globals = vm.ctx.new_dict();
-    globals.set_item("__name__", vm.ctx.new_str(task.name.as_str()).into(), vm)?;
-    vm.call_method(runtime, "register", (task.name.as_str(), globals.clone()))?;
+    // A name of its own, whatever the file is called: `copy.py` is not the module `copy`.
+    let name = format!("migrations.{}", task.name);
+    globals.set_item("__name__", vm.ctx.new_str(name.as_str()).into(), vm)?;
+    vm.call_method(runtime, "register", (name, globals.clone()))?;
     vm.run_code_obj(code, Scope::with_builtins(None, globals.clone(), vm))?;
 
+    let defined = |name: &str| globals.get_item_opt(name, vm).map(|f| f.filter(|f| !vm.is_none(f)));
+    let Some(function) = defined(task.entry.function())? else { return Err(Failure::NoEntry.into()) };
     let mut moved = Vec::new();
-    if task.entry == Entry::Migrate
-        && let Some(setup) = globals.get_item_opt("migrate_setup", vm)?
-        && !vm.is_none(&setup)
-    {
-        let moves = moves(vm, runtime, setup)?;
+    if let Some(setup) = defined("migrate_setup")? {
+        let mut moves = moves(vm, runtime, setup)?;
+        if task.entry == Entry::Rollback {
+            moves = moves.inverted().ok_or_else(|| Failure::Checkpoint {
+                reason: "two classes became one in `migrate_setup`: which is which cannot be told".to_owned(),
+            })?;
+        }
         moved = moves.apply(&mut task.graph);
     }
-    let Some(function) = globals.get_item_opt(task.entry.function(), vm)?.filter(|f| !vm.is_none(f)) else {
-        return Err(Failure::NoEntry.into());
-    };
 
     host.set_graph(std::mem::take(&mut task.graph));
-    let root = host.thaw(host.graph().root, vm).map_err(|exception| match failure::of_exception(vm, &exception) {
-        Failure::Raised { message, .. } => Failure::Checkpoint { reason: message },
-        other => other,
+    let root = host.thaw(host.graph().root, vm).map_err(|exception| {
+        match failure::of_exception(vm, &exception) {
+            Failure::Raised { message, .. } => Failure::Checkpoint { reason: message },
+            other => other,
+        }
     })?;
     let result = vm.call_method(runtime, "call", (function, root.clone()))?;
     let (result, wanted_model): (PyObjectRef, bool) = pair(vm, &result)?;
-    if vm.is_none(&result) || !result.class().is(root.class()) {
-        return Err(Failure::NotReturned { type_name: result.class().name().to_string() }.into());
+    let is_dict = |object: &PyObjectRef| object.downcast_ref::<PyDict>().is_some();
+    if !(result.class().is(root.class()) || (is_dict(&result) && is_dict(&root))) {
+        let type_name = result.class().name().to_string();
+        let type_name = if vm.is_none(&result) { "None".to_owned() } else { type_name };
+        return Err(Failure::NotReturned { type_name }.into());
     }
     let mut answer = freeze::freeze(host, &result, moved, vm)?;
     answer.printed = host.printed.take();
@@ -240,7 +249,8 @@ fn moves(vm: &VirtualMachine, runtime: &PyObjectRef, setup: PyObjectRef) -> PyRe
     let maps = vm.call_method(runtime, "setup", (setup,))?;
     let (modules, attributes): (PyObjectRef, PyObjectRef) = pair(vm, &maps)?;
     let map = |map: PyObjectRef| -> PyResult<_> {
-        let map: PyDictRef = map.downcast().map_err(|_| vm.new_type_error("a dict was expected".to_owned()))?;
+        let map: PyDictRef =
+            map.downcast().map_err(|_| vm.new_type_error("a dict was expected".to_owned()))?;
         map.items_vec()
             .into_iter()
             .map(|(from, to)| Ok((from.try_into_value::<String>(vm)?, to.try_into_value::<String>(vm)?)))
@@ -249,7 +259,10 @@ fn moves(vm: &VirtualMachine, runtime: &PyObjectRef, setup: PyObjectRef) -> PyRe
     Ok(Moves { modules: map(modules)?, attributes: map(attributes)? })
 }
 
-fn pair<B: rustpython_vm::TryFromObject>(vm: &VirtualMachine, object: &PyObjectRef) -> PyResult<(PyObjectRef, B)> {
+fn pair<B: rustpython_vm::TryFromObject>(
+    vm: &VirtualMachine,
+    object: &PyObjectRef,
+) -> PyResult<(PyObjectRef, B)> {
     match object.downcast_ref::<PyTuple>().map(|tuple| tuple.as_slice()) {
         Some([first, second]) => Ok((first.clone(), second.clone().try_into_value(vm)?)),
         _ => Err(vm.new_type_error("a pair was expected".to_owned())),

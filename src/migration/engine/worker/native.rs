@@ -134,9 +134,13 @@ pub(super) mod _ckstore {
 
     /// A new instance of a class that a checkpoint can name, without attributes.
     #[pyfunction]
-    fn new_object(class: PyTypeRef, vm: &VirtualMachine) -> PyObjectRef {
+    fn new_object(class: PyTypeRef, vm: &VirtualMachine) -> PyResult {
+        // A class with another layout would be taken for what it is not.
+        if !class.fast_issubclass(Object::class(&vm.ctx)) {
+            return Err(vm.new_type_error("not a class of the checkpoint".to_owned()));
+        }
         let payload = Object { node: Cell::new(None), template: None, loaded: Cell::new(true) };
-        PyRef::new_ref(payload, class, Some(vm.ctx.new_dict())).into()
+        Ok(PyRef::new_ref(payload, class, Some(vm.ctx.new_dict())).into())
     }
 
     /// A copy of an instance with other attributes.
@@ -152,11 +156,9 @@ pub(super) mod _ckstore {
     #[pyfunction]
     fn is_private(object: PyRef<Object>, vm: &VirtualMachine) -> PyResult<bool> {
         let host = host(vm)?;
-        Ok(object
-            .node
-            .get()
-            .or(object.template)
-            .is_some_and(|id| super::super::form::state(host.graph(), id) == super::super::form::State::Private))
+        Ok(object.node.get().or(object.template).is_some_and(|id| {
+            super::super::form::state(host.graph(), id) == super::super::form::State::Private
+        }))
     }
 
     /// Arguments with which an instance was made, where they are plain.
@@ -174,13 +176,7 @@ pub(super) mod _ckstore {
     }
 
     #[pyfunction]
-    fn view(
-        of: Tensor,
-        shape: Vec<u64>,
-        strides: Vec<u64>,
-        offset: u64,
-        vm: &VirtualMachine,
-    ) -> PyResult {
+    fn view(of: Tensor, shape: Vec<u64>, strides: Vec<u64>, offset: u64, vm: &VirtualMachine) -> PyResult {
         host(vm)?.tensors.view(&of, shape, strides, offset, vm)
     }
 
@@ -254,12 +250,7 @@ pub(super) mod _ckstore {
     }
 
     #[pyfunction]
-    fn literal(
-        shape: Vec<u64>,
-        values: Vec<PyObjectRef>,
-        dtype: PyStrRef,
-        vm: &VirtualMachine,
-    ) -> PyResult {
+    fn literal(shape: Vec<u64>, values: Vec<PyObjectRef>, dtype: PyStrRef, vm: &VirtualMachine) -> PyResult {
         host(vm)?.tensors.literal(shape, &values, &dtype.to_string_lossy(), vm)
     }
 

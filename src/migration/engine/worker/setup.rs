@@ -24,7 +24,8 @@ impl Moves {
         let mut attributes = HashMap::new();
         let mut all_of = HashMap::new();
         for (from, to) in &self.attributes {
-            let (Some((module, name)), Some((to_module, to_name))) = (from.rsplit_once('.'), to.rsplit_once('.'))
+            let (Some((module, name)), Some((to_module, to_name))) =
+                (from.rsplit_once('.'), to.rsplit_once('.'))
             else {
                 continue;
             };
@@ -54,6 +55,16 @@ impl Moves {
         changed
     }
 
+    /// The moves back, or `None` where two became one.
+    pub(super) fn inverted(&self) -> Option<Moves> {
+        let invert = |map: &HashMap<String, String>| {
+            let back: HashMap<String, String> =
+                map.iter().map(|(from, to)| (to.clone(), from.clone())).collect();
+            (back.len() == map.len()).then_some(back)
+        };
+        Some(Moves { modules: invert(&self.modules)?, attributes: invert(&self.attributes)? })
+    }
+
     fn moved_module(&self, module: &str) -> Option<String> {
         let mut end = module.len();
         loop {
@@ -70,7 +81,8 @@ mod tests {
     use super::*;
 
     fn moved(modules: &[(&str, &str)], attributes: &[(&str, &str)], path: &str) -> String {
-        let own = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        let own =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
         let moves = Moves { modules: own(modules), attributes: own(attributes) };
         let mut graph = Graph::new();
         let (module, name) = path.rsplit_once('.').unwrap();

@@ -8,12 +8,10 @@ use rustpython_vm::builtins::{PyFloat, PyInt, PyTupleRef, PyTypeRef};
 use rustpython_vm::{AsObject, PyObject, PyObjectRef, PyRef, PyResult, VirtualMachine};
 
 use super::super::element::{Number, decode, encode};
-use super::super::{
-    BinaryOp, Expr, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window,
-};
+use super::super::{BinaryOp, Expr, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window};
 use super::host::Host;
 use super::native::_ckstore::TensorBase;
-use crate::value::{Dtype, Graph, NodeId, Storage, StorageId, StorageRef, Tensor};
+use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tensor};
 
 /// Where the bytes of a memory come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +61,7 @@ type Ref<'a> = &'a PyRef<TensorBase>;
 impl Tensors {
     pub(super) fn new(graph: &Graph) -> Tensors {
         let style = graph.nodes.iter().find_map(|node| match &node.kind {
-            crate::value::Kind::Tensor(tensor) => Some(tensor.storage.clone()),
+            Kind::Tensor(tensor) => Some(tensor.storage.clone()),
             _ => None,
         });
         Tensors {
@@ -88,18 +86,18 @@ impl Tensors {
     }
 
     /// The handle of a tensor node.
-    pub(super) fn show(&self, graph: &Graph, id: NodeId, parameter: bool, vm: &VirtualMachine) -> PyResult {
+    ///
+    /// `shown` is the node itself or the parameter that wraps it, which then says whether gradients are wanted.
+    pub(super) fn show(&self, graph: &Graph, id: NodeId, shown: NodeId, vm: &VirtualMachine) -> PyResult {
         let Some(tensor) = graph.as_tensor(id) else {
             return Err(vm.new_type_error("a tensor was expected".to_owned()));
         };
         let memory = self.memory(&tensor.storage);
-        let window = Window {
-            shape: tensor.shape.clone(),
-            strides: tensor.strides.clone(),
-            offset: tensor.offset,
-        };
-        let handle = Handle { memory, dtype: tensor.dtype, window, parameter };
-        Ok(self.wrap(handle, tensor.requires_grad, vm))
+        let window =
+            Window { shape: tensor.shape.clone(), strides: tensor.strides.clone(), offset: tensor.offset };
+        let handle = Handle { memory, dtype: tensor.dtype, window, parameter: shown != id };
+        let requires_grad = parameter_grad(graph, shown).unwrap_or(tensor.requires_grad);
+        Ok(self.wrap(handle, requires_grad, vm))
     }
 
     fn memory(&self, reference: &StorageRef) -> Rc<Memory> {
@@ -144,7 +142,11 @@ impl Tensors {
                 let whole = self.shapes.borrow()[step as usize].extents == handle.window.shape
                     && handle.window.offset == 0
                     && handle.window.is_dense();
-                if whole { Ok(step) } else { self.push(Step::View { of: step, window: handle.window.clone() }, vm) }
+                if whole {
+                    Ok(step)
+                } else {
+                    self.push(Step::View { of: step, window: handle.window.clone() }, vm)
+                }
             }
         }
     }
@@ -174,12 +176,20 @@ impl Tensors {
             Source::Stored(storage) => self.storages[storage.index()].bytes / handle.dtype.item_bytes(),
             Source::Computed(step) => self.shapes.borrow()[step as usize].elements,
         };
-        window.check(available).map_err(|reason| vm.new_value_error(format!("cannot view a tensor: {reason}")))?;
+        window
+            .check(available)
+            .map_err(|reason| vm.new_value_error(format!("cannot view a tensor: {reason}")))?;
         let handle = Handle { window, parameter: false, ..handle.clone() };
         Ok(self.wrap(handle, of.requires_grad.get(), vm))
     }
 
-    pub(super) fn alias(&self, of: Ref, requires_grad: bool, parameter: bool, vm: &VirtualMachine) -> PyResult {
+    pub(super) fn alias(
+        &self,
+        of: Ref,
+        requires_grad: bool,
+        parameter: bool,
+        vm: &VirtualMachine,
+    ) -> PyResult {
         Ok(self.wrap(Handle { parameter, ..of.handle.clone() }, requires_grad, vm))
     }
 
@@ -385,7 +395,9 @@ impl Tensors {
         let mut needed = BTreeSet::from([root]);
         let mut todo = vec![root];
         while let Some(step) = todo.pop() {
-            todo.extend(steps[step as usize].operands().into_iter().filter(|&operand| needed.insert(operand)));
+            todo.extend(
+                steps[step as usize].operands().into_iter().filter(|&operand| needed.insert(operand)),
+            );
         }
         let places: HashMap<StepId, StepId> = needed.iter().copied().zip(0..).collect();
         let renumbered = needed.iter().map(|&step| {
@@ -403,6 +415,16 @@ impl Tensors {
 
     pub(super) fn elements(&self, step: StepId) -> u64 {
         self.shapes.borrow()[step as usize].elements
+    }
+}
+
+/// Whether a parameter wants gradients, as the call that wraps its tensor says.
+pub(super) fn parameter_grad(graph: &Graph, wrapper: NodeId) -> Option<bool> {
+    let Kind::Reduce { args, .. } = graph.kind(wrapper) else { return None };
+    let Kind::Tuple(items) = graph.kind(*args) else { return None };
+    match graph.kind(*items.get(1)?) {
+        Kind::Bool(value) => Some(*value),
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyList, PySet, PyS
 use rustpython_vm::common::wtf8::Wtf8Buf;
 use rustpython_vm::{AsObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine};
 
-use super::form::{Form, State, state};
+use super::form::{Form, State, bytes_of, state};
 use super::host::{Host, address};
 use super::native::_ckstore::Object;
 use crate::value::{Kind, NodeId, Tail};
@@ -96,7 +96,9 @@ impl Host {
     /// What must exist before the object can be made, for those that cannot be filled later.
     fn items_first(&self, id: NodeId, form: Form) -> Option<Vec<NodeId>> {
         match (form, self.graph().kind(id)) {
-            (Form::Tuple, Kind::Tuple(items)) | (Form::FrozenSet, Kind::FrozenSet(items)) => Some(items.clone()),
+            (Form::Tuple, Kind::Tuple(items)) | (Form::FrozenSet, Kind::FrozenSet(items)) => {
+                Some(items.clone())
+            }
             (Form::FrozenSetOf(list), _) => Some(self.graph().elements(list).collect()),
             _ => None,
         }
@@ -167,16 +169,20 @@ impl Host {
                 Kind::ByteArray(bytes) => vm.ctx.new_bytearray(bytes.clone()).into(),
                 _ => vm.ctx.none(),
             },
-            Form::EncodedBytes(text) => {
-                let text = self.graph().as_str(text).unwrap_or_default();
-                vm.ctx.new_bytes(text.chars().map(|c| c as u8).collect()).into()
+            Form::EncodedByteArray(bytes) => {
+                vm.ctx.new_bytearray(bytes_of(self.graph(), bytes).unwrap_or_default()).into()
             }
+            Form::EncodedBytes => vm.ctx.new_bytes(bytes_of(self.graph(), id).unwrap_or_default()).into(),
             Form::OrderedDict => self.dict_of("collections", "OrderedDict", vm)?,
             Form::DefaultDict(_) => self.dict_of("collections", "defaultdict", vm)?,
             Form::DictObject(class) => {
                 PyDict::default().into_ref_with_type(vm, self.class(class, true, vm)?)?.into()
             }
-            Form::Tensor(tensor) => self.tensors.show(self.graph(), tensor, id != tensor, vm)?,
+            Form::Tensor(tensor) => self.tensors.show(self.graph(), tensor, id, vm)?,
+            Form::Size(extents) => {
+                let extents = self.thaw(extents, vm)?;
+                vm.call_method(&self.python, "size_of", (extents,))?
+            }
             Form::Object(_) | Form::Opaque | Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) => {
                 return self.shell(id, vm);
             }

@@ -17,21 +17,42 @@ class MissingMandatoryValue(OmegaConfBaseException):
     pass
 
 
-class ConfigKeyError(OmegaConfBaseException, KeyError):
-    def __str__(self):
-        return Exception.__str__(self)
-
-
-class ConfigAttributeError(OmegaConfBaseException, AttributeError):
+class ReadonlyConfigError(OmegaConfBaseException):
     pass
 
 
-class InterpolationResolutionError(OmegaConfBaseException, ValueError):
+# The interpreter allows only one built-in exception as a base.
+
+
+class ConfigKeyError(KeyError):
+    def __str__(self):
+        return self.args[0] if self.args else ""
+
+
+class ConfigAttributeError(AttributeError):
+    pass
+
+
+class InterpolationResolutionError(ValueError):
     pass
 
 
 def _is_interpolation(value):
     return isinstance(value, str) and "${" in value
+
+
+def _flag(config, name):
+    while config is not None:
+        fields = config.__dict__["_metadata"].__dict__
+        value = (fields.get("flags") or {}).get(name)
+        if value is not None or fields.get("flags_root"):
+            return value
+        config = config.__dict__["_parent"]
+    return None
+
+
+def _is_typed(node):
+    return node.__dict__["_metadata"].__dict__.get("ref_type") is not _objects.value_of("typing", "Any")
 
 
 class _Node(Instance):
@@ -73,10 +94,7 @@ class _Container(Instance):
         if isinstance(value, (_Node, _Container)):
             parent = value.__dict__.get("_parent")
             if parent is not None and any(node is value for node in _nodes(parent)):
-                from copy import copy
-
-                memo = {id(parent): None}
-                value = _deepcopy(value, memo)
+                value = _deepcopy(value, {})
             value.__dict__["_parent"] = self
             value.__dict__["_metadata"].__dict__["key"] = key
             return value
@@ -95,10 +113,15 @@ class _Container(Instance):
         return _leaf(self, key, value)
 
     def _put(self, content, key, value):
-        old = content[key] if isinstance(content, list) or key in content else None
-        special = value is None or value == MISSING or _is_interpolation(value)
+        known = isinstance(content, list) or key in content
+        if _flag(self, "readonly"):
+            raise ReadonlyConfigError("Cannot change read-only config container")
+        if not known and _flag(self, "struct"):
+            raise ConfigAttributeError(f"Key '{key}' is not in struct")
+        old = content[key] if known else None
         plain = value is None or isinstance(value, (str, int, float, bool, bytes))
-        if isinstance(old, _Container) and plain and special:
+        special = plain and (value is None or value == MISSING or _is_interpolation(value))
+        if isinstance(old, _Container) and special and _is_typed(old):
             old.__dict__["_content"] = value
         elif isinstance(old, _Node) and plain:
             old.__dict__["_val"] = value
@@ -177,6 +200,8 @@ def _metadata(like, name, key, object_type):
         fields.setdefault("element_type", fields["ref_type"])
         for typed in ("ref_type", "key_type", "element_type"):
             fields[typed] = _objects.value_of("typing", "Any")
+        if object_type is list:
+            fields["key_type"] = int
     fields.update(object_type=object_type, key=key, optional=True)
     fields["flags"] = {} if fields.get("flags") is not None else None
     if "resolver_cache" in fields:
@@ -618,18 +643,31 @@ def _merge(into, other):
             into[key] = value
 
 
-class _Nothing:
-    def __init__(self, *args, **kwargs):
-        pass
+class flag_override:
+    """Sets flags for a while."""
+
+    def __init__(self, config, names, values):
+        names = [names] if isinstance(names, str) else names
+        values = [values] * len(names) if values is None or isinstance(values, bool) else values
+        self._config = config
+        self._flags = dict(zip(names, values))
 
     def __enter__(self):
-        return None
+        self._fields = self._config.__dict__["_metadata"].__dict__
+        self._before = self._fields.get("flags")
+        self._fields["flags"] = {**(self._before or {}), **self._flags}
+        return self._config
 
     def __exit__(self, *args):
-        return None
+        self._fields["flags"] = self._before
 
 
-open_dict = read_write = flag_override = _Nothing
+def open_dict(config):
+    return flag_override(config, "struct", False)
+
+
+def read_write(config):
+    return flag_override(config, "readonly", False)
 
 
 def __getattr__(name):

@@ -41,3 +41,9 @@ def _move(paths, start, end):
         if new == start:
             paths[old] = end
     paths[start] = end
+
+
+def __getattr__(name):
+    from ckstore_objects import stand_in
+
+    return stand_in(__name__, name)
