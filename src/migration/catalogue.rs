@@ -424,18 +424,20 @@ mod tests {
         let expected = [
             "calls_for_its_version.py:3: the version of `pkg` is not a literal string",
             "computes_its_versions.py:4: `versions` is computed: only a literal dict is read",
-            "declared.toml: form not recognised: not a Python file",
+            "declared.toml:1: a migration lacks `version`",
             "edits_its_metadata.py:4: `metadata` is changed after it was assigned",
             "has_a_bad_version.py:6: bad version 'banana'",
             "has_a_formatted_version.py:3: the version of `pkg` is not a literal string",
             "has_an_unknown_field.py:3: `MigrationMetadata` has no field `finale`",
             "has_metadata_twice.py:4: `metadata` is assigned twice",
-            "has_no_metadata.py:1: form not recognised: it has no `metadata = MigrationMetadata(...)` at top level",
+            "has_no_metadata.py:1: form not recognised: it has neither `metadata = MigrationMetadata(...)` nor `handle(ckpt)` \
+             at top level",
             "has_no_package.py:3: `versions` names no package",
             "has_no_versions.py:3: `MigrationMetadata` lacks `versions`",
             "has_one_version_twice.py:3: `versions` has `pkg` twice",
             "has_two_packages.py:3: `versions` names several packages (one, two): the catalogue must say which",
-            "hides_its_metadata.py:1: form not recognised: it has no `metadata = MigrationMetadata(...)` at top level",
+            "hides_its_metadata.py:1: form not recognised: it has neither `metadata = MigrationMetadata(...)` nor `handle(ckpt)` \
+             at top level",
             "is_final_by_computing.py:3: `final` is neither `True` nor `False`",
             "is_no_python.py:2: not valid Python: Expected an expression",
             "makes_other_metadata.py:1: `metadata` is not a call of `MigrationMetadata`",

@@ -14,7 +14,7 @@ pub const DEFAULT_LIST_KEY: &str = "migrations";
 pub const MIGRATE_CKPT_LIST_KEY: &str = "_migrate-ckpt-migrations";
 
 /// Where the history is kept.
-const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
+pub(super) const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
 
 /// The class of `metadata` that anemoi-models writes.
 const METADATA_CLASS: (&str, &str) = ("anemoi.models.migrations.migrator", "MigrationMetadata");
@@ -155,7 +155,7 @@ pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListE
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
     if !is_plain {
-        add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+        record(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
     }
     Ok(())
 }
@@ -182,8 +182,23 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
     if is_plain {
         return Ok(());
     }
-    add_history(graph, Done::Rollback, name, last.signature.as_deref());
+    record(graph, Done::Rollback, name, last.signature.as_deref());
     Ok(())
+}
+
+/// Gives an entry of the list another name.
+pub fn rename(graph: &mut Graph, key: &str, old: &str, new: &str) {
+    let Some(list) = graph.get(graph.root, key) else { return };
+    for place in 0..graph.node(list).tail.len() {
+        let Tail::Append(entry) = graph.node(list).tail[place] else { continue };
+        if graph.as_str(entry) == Some(old) {
+            let name = graph.add_str(new);
+            graph.node_mut(list).tail[place] = Tail::Append(name);
+        } else if graph.get(entry, "name").and_then(|name| graph.as_str(name)) == Some(old) {
+            let name = graph.add_str(new);
+            graph.set(entry, "name", name);
+        }
+    }
 }
 
 /// Replaces the whole list, without a word in the history: what a baseline does.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::format::FormatError;
 use crate::ledger::LedgerError;
+use crate::migration::declarative::DeclarativeError;
 use crate::migration::engine::EngineError;
 use crate::migration::list::ListError;
+use crate::migration::merge::Conflict;
 use crate::migration::{CatalogueError, ResolveError};
 use crate::object::ObjectId;
 use crate::refname::RefNameError;
@@ -155,6 +157,15 @@ pub enum RepoError {
         /// The migration.
         migration: String,
     },
+    /// A migration cannot be undone on content that was changed since.
+    #[error("`{migration}` cannot be undone without losing what came since")]
+    Merge {
+        /// The migration.
+        migration: String,
+        /// What stands in the way.
+        #[source]
+        source: Conflict,
+    },
     /// A migration failed; its run is in the ledger.
     #[error("migration `{migration}` failed")]
     Migration {
@@ -163,6 +174,23 @@ pub enum RepoError {
         /// Why.
         #[source]
         source: Box<EngineError>,
+    },
+    /// A declarative migration does not fit the checkpoint; its run is in the ledger.
+    #[error("migration `{migration}` failed")]
+    Declarative {
+        /// The migration.
+        migration: String,
+        /// Why.
+        #[source]
+        source: Box<DeclarativeError>,
+    },
+    /// A migration edited the list of applied migrations.
+    #[error("migration `{migration}` changed the checkpoint's own list of migrations, `{key}`")]
+    ListChanged {
+        /// The migration.
+        migration: String,
+        /// The list's key.
+        key: String,
     },
     /// What was written is not what was stored.
     #[error("revision {} came out with other bytes than were imported", revision.short())]

@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::format::Outline;
 use crate::ledger::MemoKey;
-use crate::migration::engine::{self, Computed, ENGINE_VERSION, EngineError, Entry, Script, StorageBytes};
+use crate::migration::engine::{self, EngineError, Entry, Expr, StorageBytes};
 use crate::migration::list::{self, Listed};
 use crate::migration::plan::{Method, Operation, OperationKind};
 use crate::migration::{Catalogue, ChangeRecord, Migration};
@@ -14,6 +14,7 @@ use crate::snapshot::{self, Content, Stored, Tree};
 use crate::store::{Hint, Reader, Writer};
 use crate::value::{Graph, Kind, StorageId};
 
+use super::perform::{engine_of, perform};
 use super::state::Lineage;
 use super::{Context, Repo, RepoError};
 
@@ -52,6 +53,22 @@ pub(super) struct Failed {
 pub(super) struct Sources<'a> {
     pub catalogue: &'a Catalogue,
     pub lineage: &'a Lineage,
+    /// Migrations that have another name in the catalogue than in the checkpoint's list: old name, new name.
+    pub renamed: Vec<(String, String)>,
+}
+
+impl Sources<'_> {
+    /// A list with the catalogue's names. It is written wherever the file's own list is, so that the two stay
+    /// the same.
+    fn renamed(&self, applied: &[Applied]) -> Vec<Applied> {
+        let mut applied = applied.to_vec();
+        for entry in &mut applied {
+            if let Some((_, new)) = self.renamed.iter().find(|(old, _)| *old == entry.name) {
+                entry.name.clone_from(new);
+            }
+        }
+        applied
+    }
 }
 
 impl Repo {
@@ -88,7 +105,7 @@ impl Repo {
             Method::Run => self.run_migrate(from, sources, context, &mut step),
             Method::Script => self.run_rollback(from, sources, context, &mut step),
             Method::Restore => self.restore(from, sources, &mut step),
-            Method::Merge => Err(RepoError::ScriptMissing { migration: operation.migration.clone() }),
+            Method::Merge => self.merge_back(from, sources, &mut step),
         };
         step.finished = context.time();
         match result {
@@ -138,7 +155,7 @@ impl Repo {
             signature: Some(migration.digest.to_string()),
             executed: true,
         };
-        let mut applied = from.applied.clone();
+        let mut applied = sources.renamed(&from.applied);
         applied.push(entry);
         let (tree, printed) =
             self.run_script(migration, Entry::Migrate, from, &applied, sources, context, step)?;
@@ -165,8 +182,7 @@ impl Repo {
             .filter(|migration| recorded.is_none_or(|digest| digest == migration.digest));
         let migration = stored.as_ref().filter(|m| m.has_rollback).or(listed).ok_or_else(missing)?;
         step.digest = Some(migration.digest);
-        let mut applied = from.applied.clone();
-        applied.pop();
+        let applied = sources.renamed(&from.applied[..from.applied.len().saturating_sub(1)]);
         let (tree, printed) =
             self.run_script(migration, Entry::Rollback, from, &applied, sources, context, step)?;
         Ok((Position { tree, applied }, printed))
@@ -184,7 +200,8 @@ impl Repo {
         context: &Context<'_>,
         step: &mut Step,
     ) -> Result<(ObjectId, String), RepoError> {
-        step.engine = Some(ENGINE_VERSION.to_owned());
+        let engine = engine_of(migration);
+        step.engine = Some(engine.to_owned());
         let catalogue = sources.catalogue;
         let tree = snapshot::read_tree(&self.reader(), &from.tree)?;
         let (graph, outline) = snapshot::read_graph(&self.reader(), &tree)?;
@@ -198,12 +215,20 @@ impl Repo {
             _ => "rollback",
         };
         let place = list_place(&graph, &outline, &catalogue.list_key, &from.applied);
-        let remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
+        let renamed: Vec<_> = from
+            .applied
+            .iter()
+            .zip(applied)
+            .filter(|(old, new)| old.name != new.name)
+            .map(|(old, new)| (old.name.as_str(), new.name.as_str()))
+            .collect();
+        let mut remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
+        renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
         let key = MemoKey {
             input_tree: from.tree,
             digest: migration.digest,
             entry: &remembered,
-            engine: ENGINE_VERSION,
+            engine,
         };
         let with_memo = place != ListPlace::Replaced;
         if with_memo
@@ -227,14 +252,19 @@ impl Repo {
                 |source| RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) },
             )?;
         let mut after = outcome.graph;
-        let change = ChangeRecord::between(&graph, &after);
-        write_list(&mut after, place, catalogue, entry, migration, applied)?;
+        let change = ChangeRecord::between(&graph, &after, &outcome.computed);
+        check_list(&graph, &after, catalogue, migration)?;
+        if place == ListPlace::Edited {
+            renamed.iter().for_each(|(old, new)| list::rename(&mut after, &catalogue.list_key, old, new));
+        }
+        write_list(&mut after, place, catalogue, entry, &migration.name, applied)?;
 
         let mut writer = self.store.writer(&self.ledger);
         let mut contents = contents_of(&tree);
         contents.resize(after.storages.len(), None);
         for computed in &outcome.computed {
-            let content = store_computed(computed, &after, &mut bytes, &mut writer, migration)?;
+            let length = after.storage(computed.storage).bytes;
+            let content = store_computed(&computed.expr, length, &mut bytes, &mut writer, &migration.name)?;
             contents[computed.storage.index()] = Some(content);
         }
         let (output, _) = snapshot::write_graph(&after, &outline, &contents, &mut writer)?;
@@ -272,13 +302,16 @@ impl Repo {
     pub(super) fn stored_script(&self, id: &ObjectId, name: &str) -> Result<Option<Migration>, RepoError> {
         let bytes = self.reader().read(id, MAX_SCRIPT_BYTES)?;
         let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
-        Ok(Migration::read(&format!("{name}.py"), source.into(), None).ok())
+        // Its form is told by the text alone: none of one form is of another.
+        let source: std::sync::Arc<str> = source.into();
+        let read = |ending| Migration::read(&format!("{name}.{ending}"), source.clone(), None).ok();
+        Ok(read("py").or_else(|| read("toml")))
     }
 }
 
 /// What happens to the list of migrations in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ListPlace {
+pub(super) enum ListPlace {
     /// The file has no place for one.
     Absent,
     /// The entry is added to, or taken from, the one there.
@@ -289,7 +322,7 @@ enum ListPlace {
 
 /// Whether the file's own list is kept, and how. A torch checkpoint always has one; a document or a
 /// safetensors file only where it brought one.
-fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) -> ListPlace {
+pub(super) fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) -> ListPlace {
     let listed = list::read(graph, key).ok().flatten();
     match listed {
         Some(listed) => {
@@ -301,18 +334,33 @@ fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) 
     }
 }
 
-fn write_list(
+/// Refuses what a migration did to the list that says which migrations the checkpoint has.
+fn check_list(
+    before: &Graph,
+    after: &Graph,
+    catalogue: &Catalogue,
+    migration: &Migration,
+) -> Result<(), RepoError> {
+    let key = &catalogue.list_key;
+    if list::read(before, key).ok() == list::read(after, key).ok() {
+        return Ok(());
+    }
+    Err(RepoError::ListChanged { migration: migration.name.clone(), key: key.clone() })
+}
+
+pub(super) fn write_list(
     graph: &mut Graph,
     place: ListPlace,
     catalogue: &Catalogue,
     entry: Entry,
-    migration: &Migration,
+    migration: &str,
     applied: &[Applied],
 ) -> Result<(), RepoError> {
     let key = &catalogue.list_key;
+    let package = catalogue.get(migration).map(|migration| &migration.package);
     let listed = |entry: &Applied| Listed {
         name: entry.name.clone(),
-        package: Some(migration.package.clone()),
+        package: package.cloned(),
         version: entry.version.clone(),
         is_final: entry.is_final,
         signature: entry.signature.clone(),
@@ -324,7 +372,7 @@ fn write_list(
                 list::append(graph, key, &listed(last))?;
             }
         }
-        (ListPlace::Edited, _) => list::remove_last(graph, key, &migration.name)?,
+        (ListPlace::Edited, _) => list::remove_last(graph, key, migration)?,
         (ListPlace::Replaced, _) => {
             let old = list::read(graph, key)?.unwrap_or_default();
             let all: Vec<Listed> = applied.iter().map(listed).collect();
@@ -347,41 +395,51 @@ fn takes_migrations(graph: &Graph) -> bool {
 }
 
 /// Where the bytes of a tree's storages are.
-fn contents_of(tree: &Tree) -> Vec<Option<Content>> {
+pub(super) fn contents_of(tree: &Tree) -> Vec<Option<Content>> {
     let content = |storage: &snapshot::TreeStorage| Content { stored: storage.content, crc32: storage.crc32 };
     tree.storages.iter().map(|storage| Some(content(storage))).collect()
 }
 
-/// Works a new storage out and stores it.
-fn store_computed(
-    computed: &Computed,
-    graph: &Graph,
+/// Works the bytes of a new storage out and stores them.
+pub(super) fn store_computed(
+    expr: &Expr,
+    length: u64,
     bytes: &mut TreeBytes<'_>,
     writer: &mut Writer<'_>,
-    migration: &Migration,
+    migration: &str,
 ) -> Result<Content, RepoError> {
     let failed = |source: EngineError| RepoError::Migration {
-        migration: migration.name.clone(),
+        migration: migration.to_owned(),
         source: Box::new(source),
     };
     let mut spool = tempfile::SpooledTempFile::new(SPOOL_BYTES);
-    engine::evaluate(&computed.expr, bytes, &mut |piece| spool.write_all(piece)).map_err(failed)?;
+    engine::evaluate(expr, bytes, &mut |piece| spool.write_all(piece)).map_err(failed)?;
     let io = |error: io::Error| RepoError::io("write", &std::env::temp_dir())(error);
     spool.seek(SeekFrom::Start(0)).map_err(io)?;
-    let length = graph.storage(computed.storage).bytes;
     Ok(snapshot::write_content(writer, &mut spool, length, Hint::default())?)
 }
 
-/// The bytes of a stored tree's storages, for scripts that look at values and for results that are computed.
-struct TreeBytes<'a> {
+/// The bytes of stored storages, for scripts that look at values and for results that are computed.
+pub(super) struct TreeBytes<'a> {
     reader: &'a Reader<'a>,
-    tree: &'a Tree,
+    storages: Vec<Option<Stored>>,
+}
+
+impl<'a> TreeBytes<'a> {
+    fn of(reader: &'a Reader<'a>, tree: &Tree) -> TreeBytes<'a> {
+        TreeBytes { reader, storages: tree.storages.iter().map(|storage| Some(storage.content)).collect() }
+    }
+
+    /// The bytes of these contents, in the order of the storages of a graph.
+    pub fn of_contents(reader: &'a Reader<'a>, contents: &[Option<Content>]) -> TreeBytes<'a> {
+        TreeBytes { reader, storages: contents.iter().map(|content| content.map(|c| c.stored)).collect() }
+    }
 }
 
 impl StorageBytes for TreeBytes<'_> {
     fn read(&mut self, storage: StorageId, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let storage = self.tree.storages.get(storage.index());
-        let Stored { object, .. } = storage.ok_or(io::ErrorKind::NotFound)?.content;
+        let stored = self.storages.get(storage.index()).copied().flatten();
+        let Stored { object, .. } = stored.ok_or(io::ErrorKind::NotFound)?;
         self.reader.read_range(&object, offset, buffer).map_err(io::Error::other)
     }
 }

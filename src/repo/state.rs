@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::migration::resolver;
+use crate::migration::catalogue::MIGRATE_CKPT_LIST_KEY;
+use crate::migration::list::{self, Listed};
+use crate::migration::{Catalogue, resolver};
 use crate::object::ObjectId;
-use crate::revision::{Revision, Step, StepKind};
+use crate::revision::{Applied, Revision, Step, StepKind};
+use crate::snapshot;
 
 use super::{Repo, RepoError};
 
@@ -27,15 +30,18 @@ impl Repo {
         let mut undone: HashMap<String, u32> = HashMap::new();
         let mut wanted: Vec<&str> = revision.applied().iter().map(|entry| entry.name.as_str()).collect();
         let mut next = Some(revision.clone());
+        // Names of today, by the names that migrations had when they ran.
+        let mut today: HashMap<String, String> = HashMap::new();
         while let Some(current) = next {
             for step in current.steps.iter().rev() {
-                let count = undone.entry(step.migration.clone()).or_default();
+                let name = today.get(&step.migration).unwrap_or(&step.migration);
+                let count = undone.entry(name.clone()).or_default();
                 match step.kind {
                     StepKind::Rollback => *count += 1,
                     StepKind::Migrate | StepKind::Redo if *count > 0 => *count -= 1,
                     StepKind::Migrate | StepKind::Redo => {
-                        runs.entry(step.migration.clone()).or_insert_with(|| step.clone());
-                        wanted.retain(|name| *name != step.migration);
+                        runs.entry(name.clone()).or_insert_with(|| step.clone());
+                        wanted.retain(|wanted| wanted != name);
                     }
                     StepKind::Register | StepKind::Baseline | StepKind::Skip => {}
                 }
@@ -47,8 +53,35 @@ impl Repo {
                 Some(parent) => self.ledger.revision(parent)?,
                 None => None,
             };
+            for (old, new) in next.iter().flat_map(|parent| parent.applied().iter().zip(current.applied())) {
+                if old.name != new.name && old.digest.is_some() && old.digest == new.digest {
+                    let name = today.get(&new.name).unwrap_or(&new.name).clone();
+                    today.insert(old.name.clone(), name);
+                }
+            }
         }
         Ok(Lineage { runs })
+    }
+
+    /// The migrations that a checkpoint has: as its revision says; where that says nothing, as the list in the
+    /// checkpoint itself does, which may be under a key that only the catalogue tells. A framework whose
+    /// checkpoints have no list before their first migration takes them to have none.
+    pub(super) fn applied_of(
+        &self,
+        revision: &Revision,
+        catalogue: &Catalogue,
+    ) -> Result<Option<Vec<Applied>>, RepoError> {
+        if revision.applied.is_some() {
+            return Ok(revision.applied.clone());
+        }
+        let tree = snapshot::read_tree(&self.reader(), &revision.tree)?;
+        let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
+        let listed = match list::read(&graph, &catalogue.list_key)? {
+            None if catalogue.list_key == MIGRATE_CKPT_LIST_KEY => Some(Vec::new()),
+            listed => listed,
+        };
+        let executed = list::executed(&graph);
+        Ok(listed.map(|listed| listed.into_iter().map(|entry| applied_as_listed(entry, &executed)).collect()))
     }
 
     /// A revision's list as the resolver wants it; `None` where nothing says which migrations it has.
@@ -74,6 +107,11 @@ impl Repo {
                 if let Some(step) = run {
                     known.snapshot = reader.contains(&step.input)?;
                     known.trained = tree != Some(step.output);
+                    // Whether it can be undone on changed content is found out when a plan wants it.
+                    known.mapping = known.trained
+                        && known.snapshot
+                        && step.change.is_some()
+                        && reader.contains(&step.output)?;
                     known.script = self.stored_rollback(step)?;
                 }
                 tree = run.filter(|_| !known.trained).map(|step| step.input);
@@ -88,5 +126,17 @@ impl Repo {
     fn stored_rollback(&self, step: &Step) -> Result<bool, RepoError> {
         let Some(script) = step.script else { return Ok(false) };
         Ok(self.stored_script(&script, &step.migration)?.is_some_and(|migration| migration.has_rollback))
+    }
+}
+
+/// An entry of a checkpoint's own list, `executed` being what its history says was run.
+fn applied_as_listed(entry: Listed, executed: &[(String, Option<String>)]) -> Applied {
+    Applied {
+        executed: executed.iter().any(|(name, _)| *name == entry.name),
+        digest: None,
+        name: entry.name,
+        version: entry.version,
+        is_final: entry.is_final,
+        signature: entry.signature,
     }
 }

@@ -139,8 +139,10 @@ impl Repo {
         catalogue: &Catalogue,
         report: &mut StatusReport,
     ) -> Result<(), RepoError> {
-        let lineage = self.lineage(revision)?;
-        let applied = self.applied_for_resolver(revision, &lineage)?;
+        let mut revision = revision.clone();
+        revision.applied = self.applied_of(&revision, catalogue)?;
+        let lineage = self.lineage(&revision)?;
+        let applied = self.applied_for_resolver(&revision, &lineage)?;
         let status = resolver::status(applied.as_deref(), &catalogue.entries());
         report.problem = status.problem.as_ref().map(|problem| super::import::Warning {
             code: problem.code().to_owned(),

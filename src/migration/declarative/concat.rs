@@ -78,10 +78,10 @@ impl Concat {
             let mut parts = vec![(matched.slot.clone(), matched.slot.path.clone())];
             for template in &self.others {
                 let path = expand(template)?;
-                let slot = slots.get(&path).cloned().ok_or_else(|| Reason::MissingPart {
-                    path: found.full(&path),
-                    beside: first.clone(),
-                })?;
+                let slot = slots
+                    .get(&path)
+                    .cloned()
+                    .ok_or_else(|| Reason::MissingPart { path: found.full(&path), beside: first.clone() })?;
                 parts.push((slot, path));
             }
             let into = expand(&self.into)?;
@@ -159,7 +159,9 @@ impl Concat {
             } else if wanted != Some(*extent) {
                 match &self.sizes {
                     Some(sizes) => format!("dimension {along} is not as `sizes` says, {sizes:?}"),
-                    None => format!("dimension {along} is not as long as that of `{}`: say `sizes`", parts[0].0),
+                    None => {
+                        format!("dimension {along} is not as long as that of `{}`: say `sizes`", parts[0].0)
+                    }
                 }
             } else {
                 continue;

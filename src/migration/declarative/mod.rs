@@ -21,6 +21,8 @@ mod set;
 mod slot;
 mod split;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transpose;
 mod value;
 
@@ -93,7 +95,9 @@ impl Body {
         for step in &self.steps {
             match step.operation.apply(&mut state) {
                 Ok(()) => {}
-                Err(reason @ (Reason::NoMatch { .. } | Reason::NoContainer { .. })) => out.push((step.line, reason)),
+                Err(reason @ (Reason::NoMatch { .. } | Reason::NoContainer { .. })) => {
+                    out.push((step.line, reason))
+                }
                 Err(_) => break,
             }
         }

@@ -185,7 +185,8 @@ impl Template {
     /// for a capture.
     pub fn of(pattern: &Pattern, text: &str) -> Result<Template, String> {
         check_length(text)?;
-        if pattern.is_regex() {
+        if let Matcher::Key(regex) = &pattern.matcher {
+            check_groups(regex, text)?;
             return Ok(Template { text: text.to_owned(), is_regex: true, wildcards: Vec::new() });
         }
         let tokens = tokens(text)?;
@@ -243,6 +244,31 @@ impl Template {
     pub fn is_literal(&self) -> bool {
         !self.is_regex && self.wildcards.is_empty()
     }
+}
+
+/// Refuses a template that names a group which the regex has not: it would stand for nothing.
+fn check_groups(regex: &Regex, text: &str) -> Result<(), String> {
+    let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        let (name, left) = if let Some(left) = after.strip_prefix('$') {
+            rest = left;
+            continue;
+        } else if let Some(braced) = after.strip_prefix('{') {
+            braced.split_once('}').ok_or_else(|| format!("`{text}` has an open brace"))?
+        } else {
+            after.split_at(after.find(|c| !is_name(c)).unwrap_or(after.len()))
+        };
+        let known = match name.parse::<usize>() {
+            Ok(number) => number < regex.captures_len(),
+            Err(_) => regex.capture_names().flatten().any(|known| known == name),
+        };
+        if !known {
+            return Err(format!("there is no group `{name}` (`${{1}}` sets the first apart from what follows)"));
+        }
+        rest = left;
+    }
+    Ok(())
 }
 
 fn check_length(text: &str) -> Result<(), String> {
@@ -342,6 +368,9 @@ mod tests {
         assert!(Pattern::regex(&"a".repeat(5000)).is_err());
         assert!(Pattern::regex(r"\w{1000}{100}").unwrap_err().contains("too large"));
         assert!(Pattern::regex("(").unwrap_err().contains("no regular expression"));
+        let pattern = Pattern::regex("(a)(?<b>.)").unwrap();
+        assert!(Template::of(&pattern, "$1_b").unwrap_err().contains("no group `1_b`"));
+        assert!(Template::of(&pattern, "${1}_${b}$$x$2").is_ok());
         assert!(Pattern::glob("").is_err());
         assert!(Pattern::glob("a\\").is_err());
         let wide = format!("({})", "a".repeat(3000));

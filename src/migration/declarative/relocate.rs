@@ -140,7 +140,10 @@ impl Relocate {
         if back.as_deref() == Some(from) {
             return Ok(());
         }
-        Err(Reason::NotReversible { path: found.full(from), problem: "is not where its new place leads back to" })
+        Err(Reason::NotReversible {
+            path: found.full(from),
+            problem: "is not where its new place leads back to",
+        })
     }
 
     pub fn inverse(&self) -> Option<Relocate> {

@@ -45,9 +45,8 @@ impl Rename {
             for (matched, to) in found.matches.iter().zip(&renames) {
                 let text = unescaped(split_last(to).1);
                 let key = key_like(&mut state.graph, &matched.slot, &text);
-                let edited = key.is_some_and(|key| {
-                    edits.replace(&matched.slot, vec![Tail::Set(key, matched.slot.node)])
-                });
+                let edited = key
+                    .is_some_and(|key| edits.replace(&matched.slot, vec![Tail::Set(key, matched.slot.node)]));
                 if !edited {
                     return Err(Reason::NotEditable {
                         path: found.full(&matched.slot.path),
@@ -110,7 +109,10 @@ impl Rename {
                 let back = captures_at(undo, to).and_then(|c| template.expand(undo, "", &c).ok());
                 if back.as_deref() != Some(matched.slot.path.as_str()) {
                     let path = found.full(&matched.slot.path);
-                    return Err(Reason::NotReversible { path, problem: "is not what its new key leads back to" });
+                    return Err(Reason::NotReversible {
+                        path,
+                        problem: "is not what its new key leads back to",
+                    });
                 }
             }
         }

@@ -2,12 +2,12 @@
 
 use crate::value::NodeId;
 
+use super::Reason;
 use super::canonical::Canonical;
 use super::fields::{Fields, Flaw};
 use super::pattern::{Pattern, Progress, Template};
 use super::slot::{self, Match};
 use super::state::State;
-use super::Reason;
 
 /// Which places an operation is about: what a pattern matches in a container.
 #[derive(Debug, Clone)]
@@ -46,11 +46,8 @@ impl Selection {
     /// Takes the pattern under `name`, and `in`, `regex`, `except` and `optional`.
     pub fn read(fields: &mut Fields<'_>, name: &str) -> Result<Selection, Flaw> {
         let is_regex = fields.flag("regex")?.unwrap_or(false);
-        let pattern = if is_regex {
-            fields.read(name, Pattern::regex)?
-        } else {
-            fields.read(name, Pattern::glob)?
-        };
+        let pattern =
+            if is_regex { fields.read(name, Pattern::regex)? } else { fields.read(name, Pattern::glob)? };
         Ok(Selection {
             pattern: fields.required(name, pattern)?,
             within: fields.read("in", Pattern::glob)?,

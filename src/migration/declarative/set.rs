@@ -23,9 +23,8 @@ impl Set {
         let selection = Selection::read(fields, "set")?;
         let is_none = fields.flag("none")?.unwrap_or(false);
         let value = match (fields.take("to"), is_none) {
-            (Some(value), false) => {
-                Value::read(value).map_err(|message| fields.wrong(value, "to", &format!("a plain value: {message}")))?
-            }
+            (Some(value), false) => Value::read(value)
+                .map_err(|message| fields.wrong(value, "to", &format!("a plain value: {message}")))?,
             (None, true) => Value::None,
             (Some(_), true) => return Err(fields.flaw("`set` takes `to` or `none`, not both")),
             (None, false) => return Err(fields.flaw("`set` lacks `to` (or `none = true`)")),

@@ -147,9 +147,10 @@ pub(super) fn find(graph: &Graph, container: NodeId, pattern: &Pattern) -> Vec<M
 pub(super) fn containers(graph: &Graph, place: Option<&Pattern>) -> Vec<(String, NodeId)> {
     match place {
         None => vec![(String::new(), graph.root)],
-        Some(place) => {
-            find(graph, graph.root, place).into_iter().map(|found| (found.slot.path, found.slot.node)).collect()
-        }
+        Some(place) => find(graph, graph.root, place)
+            .into_iter()
+            .map(|found| (found.slot.path, found.slot.node))
+            .collect(),
     }
 }
 
@@ -294,7 +295,8 @@ mod tests {
         let (key, value) = (graph.add_str("a.w"), graph.add(Kind::Int(7)));
         graph.node_mut(state).tail.push(Tail::Set(key, value));
         settle_keys(&mut graph);
-        let keys: Vec<_> = slots_below(&graph, state).into_iter().map(|(key, slot)| (key, slot.node)).collect();
+        let keys: Vec<_> =
+            slots_below(&graph, state).into_iter().map(|(key, slot)| (key, slot.node)).collect();
         assert_eq!(keys.len(), 3);
         assert_eq!(keys[0], ("a.w".to_owned(), value));
     }

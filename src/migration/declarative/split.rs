@@ -93,7 +93,11 @@ impl Split {
                 steps.extend(key.map(|key| Tail::Set(key, node)));
             }
             if steps.len() != self.into.len() || !edits.replace(&matched.slot, steps) {
-                return Err(Reason::NotEditable { path, action: "split", what: "an item of a list or tuple" });
+                return Err(Reason::NotEditable {
+                    path,
+                    action: "split",
+                    what: "an item of a list or tuple",
+                });
             }
         }
         edits.commit(&mut state.graph);
@@ -116,7 +120,9 @@ impl Split {
             Some(sizes) => sizes.iter().filter_map(|size| u64::try_from(*size).ok()).collect(),
             None if extent.is_multiple_of(count) => vec![extent / count; self.into.len()],
             None => {
-                return Err(wrong(format!("dimension {dim} does not fall into {count} equal parts: say `sizes`")));
+                return Err(wrong(format!(
+                    "dimension {dim} does not fall into {count} equal parts: say `sizes`"
+                )));
             }
         };
         if sizes.iter().try_fold(0u64, |sum, size| sum.checked_add(*size)) != Some(extent) {

@@ -73,7 +73,8 @@ impl<'a> State<'a> {
     /// If it is none, or one that is not what its bytes say.
     pub fn tensor(&self, node: NodeId, path: &str) -> Result<Tensor, Reason> {
         let not_one = || Reason::NotTensor { path: path.to_owned() };
-        let tensor = self.tensor_node(node).and_then(|node| self.graph.as_tensor(node)).ok_or_else(not_one)?;
+        let tensor =
+            self.tensor_node(node).and_then(|node| self.graph.as_tensor(node)).ok_or_else(not_one)?;
         let is_empty = |id| match self.graph.kind(id) {
             Kind::None => true,
             Kind::Dict => self.graph.items(id).is_empty(),

@@ -27,7 +27,9 @@ impl Value {
         Ok(match value.get_ref() {
             DeValue::String(text) => Value::Text(text.clone().into_owned()),
             DeValue::Boolean(value) => Value::Bool(*value),
-            number @ DeValue::Integer(_) => Value::Int(int(number).ok_or("a number that 64 bits do not hold")?),
+            number @ DeValue::Integer(_) => {
+                Value::Int(int(number).ok_or("a number that 64 bits do not hold")?)
+            }
             number @ DeValue::Float(_) => Value::Float(float(number).ok_or("no number")?),
             DeValue::Array(items) => Value::List(items.iter().map(Value::read).collect::<Result<_, _>>()?),
             DeValue::Table(table) => {
@@ -77,7 +79,9 @@ impl Value {
             Value::Int(value) => form.node("int", |form| form.text(&value.to_string())),
             Value::Float(value) => form.node("float", |form| form.text(&format!("{:016x}", value.to_bits()))),
             Value::Text(text) => form.node("text", |form| form.text(text)),
-            Value::List(items) => form.node("list", |form| form.row(items, |form, item| item.canonical(form))),
+            Value::List(items) => {
+                form.node("list", |form| form.row(items, |form, item| item.canonical(form)))
+            }
             Value::Dict(items) => form.node("dict", |form| {
                 form.row(items, |form, (key, value)| {
                     form.text(key);

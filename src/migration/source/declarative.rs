@@ -74,7 +74,8 @@ fn version(
         return Err(fields.wrong(table, "versions", "needed beside `version`"));
     }
     let packages = table.get_ref().as_table();
-    let packages = packages.ok_or_else(|| fields.wrong(table, "versions", "a table of versions by package"))?;
+    let packages =
+        packages.ok_or_else(|| fields.wrong(table, "versions", "a table of versions by package"))?;
     let mut found: Vec<(&str, &Spanned<DeValue<'_>>)> =
         packages.iter().map(|(name, value)| (name.get_ref().as_ref(), value)).collect();
     found.retain(|(name, _)| key.map_or(*name != FORM_KEY, |key| *name == key));

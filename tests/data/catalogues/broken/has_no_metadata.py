@@ -1,2 +1,2 @@
-def handle(ckpt):
+def migrate(ckpt):
     return ckpt
