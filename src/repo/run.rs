@@ -241,16 +241,12 @@ impl Repo {
         }
 
         let reader = self.reader();
-        let mut bytes = TreeBytes { reader: &reader, tree: &tree };
-        let script = Script { name: &migration.name, file: &migration.file, source: &migration.source };
+        let mut bytes = TreeBytes::of(&reader, &tree);
         let mut given = graph.clone();
         if place != ListPlace::Absent && entry == Entry::Migrate {
             list::prepare_history(&mut given, &catalogue.list_key);
         }
-        let outcome =
-            engine::run(context.worker, &script, entry, &given, &mut bytes, context.limits).map_err(
-                |source| RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) },
-            )?;
+        let outcome = perform(migration, entry, &given, &mut bytes, context)?;
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after, &outcome.computed);
         check_list(&graph, &after, catalogue, migration)?;
@@ -381,9 +377,9 @@ pub(super) fn write_list(
                 Entry::Migrate => (list::Done::Migrate, &all),
                 _ => (list::Done::Rollback, &old),
             };
-            let known = among.iter().find(|entry| entry.name == migration.name);
+            let known = among.iter().find(|entry| entry.name == migration);
             let signature = known.and_then(|entry| entry.signature.as_deref());
-            list::record(graph, key, done, &migration.name, signature);
+            list::record(graph, key, done, migration, signature);
         }
     }
     Ok(())

@@ -303,7 +303,7 @@ setattr(plan, "extra", getattr(plan, "missing", "default"))
 ---
 vars(ckpt["box"])["through_vars"] = sorted(vars(ckpt["box"]))
 ---
-ckpt["was_warm"] = ckpt["phase"].name == "WARM" if hasattr(ckpt["phase"], "name") else None
+ckpt["was_warm"] = ckpt["phase"].value == "warm"
 ---
 ckpt["names"].add("d")
 ckpt["names"].discard("a")
