@@ -54,6 +54,7 @@ pub enum Command {
     Tag(super::tag::TagArgs),
     Branch(super::branch::BranchArgs),
     Baseline(super::baseline::BaselineArgs),
+    Redo(super::redo::RedoArgs),
     Config(super::config::ConfigArgs),
     Fsck(super::fsck::FsckArgs),
     Gc(super::gc::GcArgs),

@@ -17,6 +17,7 @@ mod ls;
 mod output;
 mod plan;
 mod progress;
+mod redo;
 mod session;
 mod show;
 mod status;
@@ -72,6 +73,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Tag(args) => tag::run(args, &session, output),
         Command::Branch(args) => branch::run(args, &session, output),
         Command::Baseline(args) => baseline::run(args, &session, output),
+        Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),
