@@ -155,7 +155,7 @@ pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListE
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
     if !is_plain {
-        record(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+        add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
     }
     Ok(())
 }
@@ -182,7 +182,7 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
     if is_plain {
         return Ok(());
     }
-    record(graph, Done::Rollback, name, last.signature.as_deref());
+    add_history(graph, Done::Rollback, name, last.signature.as_deref());
     Ok(())
 }
 
@@ -415,7 +415,8 @@ mod tests {
         let edited = graph.add_str("by the script");
         graph.set(metadata, "edited", edited);
         record(&mut graph, "migrations", Done::Migrate, "m1", None);
-        let keys: Vec<_> = graph.items(metadata).into_iter().map(|(key, _)| graph.as_str(key).unwrap()).collect();
+        let keys: Vec<_> =
+            graph.items(metadata).into_iter().map(|(key, _)| graph.as_str(key).unwrap()).collect();
         assert_eq!(keys, ["migrations", "edited"]);
         assert_eq!(executed(&graph), [("m1".to_owned(), Some(String::new()))]);
     }

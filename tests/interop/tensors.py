@@ -388,18 +388,18 @@ def check(folder, number, random, steps=12):
     return script, found
 
 
-def run(folder, short, seed):
-    count = 40 if short else 300
+def run(setting):
+    count = 40 if setting.short else 300
     failed = steps = 0
     used = collections.Counter()
     for number in range(count):
-        random = randomness.Random(seed * 100_000 + number)
-        script, found = check(folder, number, random)
+        random = randomness.Random(setting.seed * 100_000 + number)
+        script, found = check(setting.folder, number, random)
         steps += len(script.lines)
         used.update(script.used)
         if found:
             failed += 1
             keys = [line for line in script.lines if any(f"[{line.split(chr(34))[1]!r}]" in text for text in found)] if found else []
-            print(f"FAILED case {number} of seed {seed}: {'; '.join(found)[:600]}   <- {' | '.join(keys)[:300]}", flush=True)
+            print(f"FAILED case {number} of seed {setting.seed}: {'; '.join(found)[:600]}   <- {' | '.join(keys)[:300]}", flush=True)
     print(f"tensor scripts: {count - failed} of {count} equal, {steps} steps of {len(used)} forms")
     return failed == 0

@@ -138,13 +138,13 @@ def check(folder, number, random):
     return theirs, found
 
 
-def run(folder, short, seed):
-    count = 40 if short else 300
+def run(setting):
+    count = 40 if setting.short else 300
     tally = collections.Counter()
     good = True
     for number in range(count):
-        random = randomness.Random(seed * 100_000 + number)
-        case_folder = folder / "generated"
+        random = randomness.Random(setting.seed * 100_000 + number)
+        case_folder = setting.folder / "generated"
         case_folder.mkdir(exist_ok=True)
         try:
             outcome, found = check(case_folder, number, random)
@@ -155,7 +155,7 @@ def run(folder, short, seed):
         tally[outcome] += 1
         if found:
             good = False
-            print(f"FAILED case {number} of seed {seed}: {'; '.join(found)[:1500]}", flush=True)
+            print(f"FAILED case {number} of seed {setting.seed}: {'; '.join(found)[:1500]}", flush=True)
             kept = os.environ.get("CKSTORE_INTEROP_KEEP")
             if kept:
                 shutil.copytree(case_folder / f"ckstore_catalogue_{number}", pathlib.Path(kept) / f"catalogue_{number}", dirs_exist_ok=True)
