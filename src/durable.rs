@@ -42,6 +42,11 @@ impl DurableFile {
         self.mode = Some(mode);
     }
 
+    /// Where the file is as long as it is not finished.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
     /// The open file, for reading and writing.
     pub fn file(&self) -> &File {
         self.temporary.as_file()

@@ -58,6 +58,7 @@ pub enum Command {
     Config(super::config::ConfigArgs),
     Fsck(super::fsck::FsckArgs),
     Gc(super::gc::GcArgs),
+    Serve(super::serve::ServeArgs),
     Completions(super::completions::CompletionsArgs),
 }
 
@@ -86,15 +87,9 @@ impl TargetArgs {
     /// The target that is meant, if one is named.
     pub fn target(&self) -> Option<crate::migration::resolver::Target> {
         use crate::migration::resolver::Target;
-        let word = |text: &str| match text {
-            "latest" => Some(Target::Latest),
-            "next" => Some(Target::Next),
-            "base" => Some(Target::Base),
-            _ => None,
-        };
         match (&self.version, &self.to) {
-            (Some(text), _) => Some(word(text).unwrap_or_else(|| Target::Version(text.clone()))),
-            (None, Some(text)) => Some(word(text).unwrap_or_else(|| Target::Migration(text.clone()))),
+            (Some(text), _) => Some(Target::of_version(text)),
+            (None, Some(text)) => Some(Target::of_migration(text)),
             (None, None) => None,
         }
     }

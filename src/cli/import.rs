@@ -80,6 +80,7 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         message: args.message.as_deref(),
         format: args.format,
         catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
+        detached: false,
     };
     let report = repo.import(&options, &session.context())?;
     for warning in &report.warnings {

@@ -102,6 +102,48 @@ impl Ledger {
             .map_err(LedgerError::during("list its refs"))
     }
 
+    /// At most `limit` refs whose name begins with `prefix` and follows `after`, by name.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn refs_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        kind: Option<RefKind>,
+        limit: u32,
+    ) -> Result<Vec<RefRow>, LedgerError> {
+        // The second bound ends the scan of the index, the third is exact.
+        let statement = format!(
+            "SELECT {COLUMNS} FROM refs
+             WHERE name > ?1 AND name >= ?2 AND name < ?2 || char(0x10FFFF)
+               AND substr(name, 1, length(?2)) = ?2 AND (?3 IS NULL OR kind = ?3)
+             ORDER BY name LIMIT ?4"
+        );
+        self.connection
+            .prepare_cached(&statement)
+            .and_then(|mut statement| {
+                let kind = kind.map(RefKind::as_str);
+                statement.query_map(params![after, prefix, kind, limit], read)?.collect()
+            })
+            .map_err(LedgerError::during("list its refs"))
+    }
+
+    /// Names of the refs that name a revision, sorted.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn refs_at(&self, revision: &ObjectId) -> Result<Vec<RefName>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT name FROM refs WHERE revision = ?1 ORDER BY name")
+            .and_then(|mut statement| {
+                statement.query_map([revision.as_bytes()], |row| text::ref_name(row, 0))?.collect()
+            })
+            .map_err(LedgerError::during("list its refs"))
+    }
+
     /// Every move of a ref, or of all, oldest first.
     ///
     /// # Errors

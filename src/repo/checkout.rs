@@ -58,6 +58,16 @@ pub struct CheckoutReport {
     pub printed: String,
 }
 
+/// What carrying a plan out came to.
+pub(super) struct Carried {
+    /// Where the checkpoint is now.
+    pub position: Position,
+    /// The rows for the ledger.
+    pub steps: Vec<Step>,
+    /// What is to be said.
+    pub word: Word,
+}
+
 impl Repo {
     /// Brings a ref to a version: plans, runs, records, and writes the file. The revision before stays.
     ///
@@ -113,6 +123,31 @@ impl Repo {
         Ok(report)
     }
 
+    /// Carries the operations of a plan out, one after the other. What they give is stored; no ref has moved.
+    pub(super) fn carry_plan_out(
+        &mut self,
+        planned: &Planned,
+        redo: bool,
+        context: &Context<'_>,
+    ) -> Result<Carried, Box<Failed>> {
+        let Planned { revision, lineage, catalogue, plan, .. } = planned;
+        let renamed = plan.warnings.iter().filter_map(|warning| match warning {
+            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
+            _ => None,
+        });
+        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), redo };
+        let position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
+        let mut carried = Carried { position, steps: Vec::new(), word: Word::default() };
+        for operation in &plan.operations {
+            let done = self.carry_out(operation, &carried.position, &sources, context)?;
+            carried.position = done.position;
+            carried.steps.push(done.step);
+            carried.word.printed.push_str(&done.printed);
+            carried.word.warnings.extend(done.warnings);
+        }
+        Ok(carried)
+    }
+
     /// Carries the plan out and moves the ref.
     fn migrate(
         &mut self,
@@ -121,26 +156,12 @@ impl Repo {
         context: &Context<'_>,
         redo: bool,
     ) -> Result<(ObjectId, Word), RepoError> {
-        let Planned { row, revision, lineage, catalogue, plan } = planned;
-        let renamed = plan.warnings.iter().filter_map(|warning| match warning {
-            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
-            _ => None,
-        });
-        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), redo };
-        let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
-        let mut steps: Vec<Step> = Vec::new();
-        let mut word = Word::default();
-        for operation in &plan.operations {
-            match self.carry_out(operation, &position, &sources, context) {
-                Ok(done) => {
-                    position = done.position;
-                    steps.push(done.step);
-                    word.printed.push_str(&done.printed);
-                    word.warnings.extend(done.warnings);
-                }
-                Err(failed) => return Err(self.record_failure(row, *failed, context)?),
-            }
-        }
+        let Planned { row, catalogue, .. } = planned;
+        let carried = match self.carry_plan_out(planned, redo, context) {
+            Ok(carried) => carried,
+            Err(failed) => return Err(self.record_failure(row, *failed, context)?),
+        };
+        let Carried { position, steps, word } = carried;
         let tree = snapshot::read_tree(&self.reader(), &position.tree)?;
         let at = context.time();
         let next = Revision {
@@ -371,7 +392,7 @@ impl Repo {
     }
 
     /// BLAKE3 of the whole file of a tree that was imported from one.
-    fn known_file(&self, tree: &ObjectId) -> Result<Option<ObjectId>, RepoError> {
+    pub(super) fn known_file(&self, tree: &ObjectId) -> Result<Option<ObjectId>, RepoError> {
         match self.ledger.revision_of_tree(tree)? {
             Some(id) => Ok(self.ledger.revision(&id)?.and_then(|revision| revision.file)),
             None => Ok(None),

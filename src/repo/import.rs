@@ -38,6 +38,8 @@ pub struct ImportOptions<'a> {
     pub format: Option<Format>,
     /// Where the catalogue is.
     pub catalogue: CatalogueSource<'a>,
+    /// Only moves the ref: the file does not become its working file, and HEAD stays where it is if it names a ref.
+    pub detached: bool,
 }
 
 /// What an import did.
@@ -172,6 +174,7 @@ impl Repo {
         let pack = writer.finish()?;
 
         let at = context.time();
+        let has_head = self.ledger.setting("head")?.is_some();
         let change = self.ledger.change()?;
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
@@ -203,17 +206,21 @@ impl Repo {
                 change.set_catalogue(&name, &path_text(&catalogue.directory))?;
             }
         }
-        change.set_working_file(
-            &name,
-            &WorkingFile {
-                path: path_text(&path),
-                revision: id,
-                bytes: before.bytes,
-                modified_ns: before.modified_ns,
-                content: snapshot.file,
-            },
-        )?;
-        change.set_setting("head", name.as_str())?;
+        if !options.detached {
+            change.set_working_file(
+                &name,
+                &WorkingFile {
+                    path: path_text(&path),
+                    revision: id,
+                    bytes: before.bytes,
+                    modified_ns: before.modified_ns,
+                    content: snapshot.file,
+                },
+            )?;
+        }
+        if !options.detached || !has_head {
+            change.set_setting("head", name.as_str())?;
+        }
         change.commit()?;
 
         let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());

@@ -132,7 +132,6 @@ impl Repo {
         name: Option<&str>,
         limit: Option<usize>,
     ) -> Result<Vec<RevisionEntry>, RepoError> {
-        let refs = self.ledger.refs()?;
         let mut entries = Vec::new();
         let mut next = Some(self.revision_named(name.unwrap_or("HEAD"))?);
         while let Some(id) = next
@@ -140,12 +139,11 @@ impl Repo {
         {
             let revision = self.revision(&id)?;
             next = revision.parents.first().copied();
-            let named = refs.iter().filter(|row| row.revision == id);
             let steps = revision.steps.iter();
             entries.push(RevisionEntry {
                 revision: id,
                 tree: revision.tree,
-                refs: named.map(|row| row.name.clone()).collect(),
+                refs: self.ledger.refs_at(&id)?,
                 applied: revision
                     .applied
                     .as_ref()

@@ -92,6 +92,21 @@ impl Repo {
         source: CatalogueSource<'_>,
         progress: &dyn Progress,
     ) -> Result<StatusReport, RepoError> {
+        let mut report = self.standing(name, source)?;
+        report.working_file = self.working_file_status(&report.ref_name, &report.revision, progress)?;
+        Ok(report)
+    }
+
+    /// As [`status`](Repo::status), without a look at the working file or any other file beside the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// As [`status`](Repo::status).
+    pub fn standing(
+        &self,
+        name: Option<&str>,
+        source: CatalogueSource<'_>,
+    ) -> Result<StatusReport, RepoError> {
         let row = self.branch_named(name)?;
         let revision = self.revision(&row.revision)?;
         let catalogue = self.find_catalogue(Some(&row), source)?;
@@ -107,7 +122,7 @@ impl Repo {
             drift: Vec::new(),
             first_incompatible_version: None,
             problem: None,
-            working_file: self.working_file_status(&row.name, &row.revision, progress)?,
+            working_file: None,
             revision: row.revision,
             ref_name: row.name,
         };

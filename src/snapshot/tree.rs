@@ -176,7 +176,7 @@ impl Tree {
         self.parts.iter().map(|part| self.part_bytes(*part)).fold(0, u64::saturating_add)
     }
 
-    fn part_bytes(&self, part: TreePart) -> u64 {
+    pub(super) fn part_bytes(&self, part: TreePart) -> u64 {
         match part {
             TreePart::Literal(bytes) => bytes,
             TreePart::Skeleton => self.skeleton.bytes,

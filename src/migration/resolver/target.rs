@@ -21,6 +21,27 @@ pub enum Target {
     Migration(String),
 }
 
+impl Target {
+    /// A version as people write it, `latest`, `next` and `base` being words for one.
+    pub fn of_version(text: &str) -> Target {
+        Target::of_word(text).unwrap_or_else(|| Target::Version(text.to_owned()))
+    }
+
+    /// The name of a migration, `latest`, `next` and `base` being words for one.
+    pub fn of_migration(text: &str) -> Target {
+        Target::of_word(text).unwrap_or_else(|| Target::Migration(text.to_owned()))
+    }
+
+    fn of_word(text: &str) -> Option<Target> {
+        match text {
+            "latest" => Some(Target::Latest),
+            "next" => Some(Target::Next),
+            "base" => Some(Target::Base),
+            _ => None,
+        }
+    }
+}
+
 /// A target whose version is parsed and whose migration is found.
 pub(super) enum ParsedTarget {
     Latest,
