@@ -50,6 +50,7 @@ pub mod progress;
 pub mod refname;
 pub mod repo;
 pub mod revision;
+pub mod server;
 pub mod snapshot;
 pub mod store;
 pub mod value;

@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod progress;
 mod redo;
+mod serve;
 mod session;
 mod show;
 mod status;
@@ -77,6 +78,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),
+        Command::Serve(args) => serve::run(args, &session, output),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::migration::engine::{Limits, Worker};
 use crate::repo::{CatalogueSource, Context, Repo, RepoError, STORE_DIRECTORY};
+use crate::server::World;
 
 use super::args::Global;
 use super::progress::Bar;
@@ -90,6 +91,16 @@ impl Session {
             progress: &self.bar,
             worker: &self.worker,
             limits: &self.limits,
+        }
+    }
+
+    /// What a server tells operations.
+    pub fn world(&self) -> World {
+        World {
+            actor: self.actor.clone(),
+            current: self.current.clone(),
+            worker: self.worker.clone(),
+            limits: self.limits.clone(),
         }
     }
 

@@ -1,0 +1,187 @@
+//! Failures as HTTP tells them: problem documents (RFC 9457) with the codes of the command line.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::face::failure::Failure;
+use crate::repo::RepoError;
+
+/// The status of each code that the command line has too.
+pub const STATUSES: &[(&str, u16)] = &[
+    ("E_IO", 500),
+    ("E_DISK_FULL", 507),
+    ("E_INTERNAL", 500),
+    ("E_USAGE", 400),
+    ("E_NO_STORE", 503),
+    ("E_STORE_EXISTS", 409),
+    ("E_NAME", 404),
+    ("E_EXISTS", 409),
+    ("E_INPUT", 422),
+    ("E_DIRTY", 409),
+    ("E_BASELINED", 409),
+    ("E_NO_CATALOGUE", 409),
+    ("E_TOO_OLD", 409),
+    ("E_TOO_NEW", 409),
+    ("E_UNBASELINED", 409),
+    ("E_UNKNOWN_LINEAGE", 409),
+    ("E_NOT_MIGRATABLE", 409),
+    ("E_IRREVERSIBLE", 409),
+    ("E_CODE_REQUIRED", 409),
+    ("E_NO_MIGRATE", 409),
+    ("E_DRIFT", 409),
+    ("E_CORRUPT", 500),
+    ("E_NEWER", 500),
+    ("E_CATALOGUE", 500),
+    ("E_LEDGER", 409),
+    ("E_FORMAT", 422),
+    ("E_SCRIPT", 422),
+    ("E_VERIFY", 500),
+    ("E_LOCKED", 409),
+];
+
+/// The codes that only the server has, with their status and what they mean.
+pub const OWN: &[(&str, u16, &str)] = &[
+    ("E_TOKEN", 401, "the token is missing or wrong"),
+    ("E_READ_ONLY", 403, "the server only reads"),
+    ("E_ROUTE", 404, "nothing is served at this path"),
+    ("E_METHOD", 405, "the path is served by other methods"),
+    ("E_TIMEOUT", 408, "the request did not arrive in time"),
+    ("E_TOO_LARGE", 413, "the body is larger than the server takes"),
+    ("E_MEDIA", 415, "the body is not of the type that is expected"),
+    ("E_RANGE", 416, "the range begins after the end"),
+    ("E_HOST", 421, "the server does not answer to this name"),
+    ("E_BUSY", 503, "the server has too much to do; try again later"),
+];
+
+/// A failure as an answer.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    hint: Option<String>,
+    job: Option<String>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+/// An answer, or a problem.
+pub type Answer = Result<Response, Problem>;
+
+impl Problem {
+    /// A problem with a code of either table.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Problem {
+        let own = OWN.iter().map(|(code, status, _)| (*code, *status));
+        let known = STATUSES.iter().copied().chain(own).find(|(known, _)| *known == code);
+        let status = known.and_then(|(_, status)| StatusCode::from_u16(status).ok());
+        Problem {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code,
+            detail: detail.into(),
+            hint: None,
+            job: None,
+            header: None,
+        }
+    }
+
+    /// A request that cannot be meant.
+    pub fn usage(detail: impl Into<String>) -> Problem {
+        Problem::new("E_USAGE", detail)
+    }
+
+    /// Too much is under way.
+    pub fn busy(detail: impl Into<String>) -> Problem {
+        Problem::new("E_BUSY", detail).header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+    }
+
+    /// The same with what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Problem {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with the job that it is about.
+    pub fn job(mut self, id: &str) -> Problem {
+        self.job = Some(id.to_owned());
+        self
+    }
+
+    /// The same with a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.header = Some(Box::new((name, value)));
+        self
+    }
+
+    /// The same with another status.
+    pub fn status(mut self, status: StatusCode) -> Problem {
+        self.status = status;
+        self
+    }
+
+    /// The same, `path` in its words being called `name`: where the server keeps its files is nobody's concern.
+    pub fn call(mut self, path: &std::path::Path, name: &str) -> Problem {
+        self.detail = self.detail.replace(&format!("`{}`", path.display()), name);
+        self
+    }
+
+    /// The document.
+    pub fn document(&self) -> serde_json::Value {
+        let mut document = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "hint": self.hint,
+        });
+        if let Some(job) = &self.job {
+            document["job"] = json!(job);
+        }
+        document
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        let mut problem = Problem::new(failure.code, failure.message);
+        problem.hint = failure.hint;
+        problem
+    }
+}
+
+impl From<RepoError> for Problem {
+    fn from(error: RepoError) -> Problem {
+        Failure::from(error).into()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.document().to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.header.map(|header| *header) {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::failure::CODES;
+
+    #[test]
+    fn every_code_of_the_command_line_has_a_status() {
+        for (code, ..) in CODES {
+            assert!(STATUSES.iter().any(|(known, _)| known == code), "{code} has no status");
+        }
+        for (code, _) in STATUSES {
+            assert!(CODES.iter().any(|(known, ..)| known == code), "{code} is no code");
+            assert!(OWN.iter().all(|(own, ..)| own != code), "{code} is told twice");
+        }
+    }
+}
