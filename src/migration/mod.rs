@@ -17,4 +17,5 @@ pub mod version;
 pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
 pub use resolver::ResolveError;
+pub use source::review::{Remark, review};
 pub use source::{Form, Migration, Problem};

@@ -112,7 +112,7 @@ impl Repo {
             Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
             _ => None,
         });
-        let sources = Sources { catalogue, lineage, renamed: renamed.collect() };
+        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), remember: true };
         let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
         let mut steps: Vec<Step> = Vec::new();
         let mut printed = String::new();

@@ -12,6 +12,7 @@ mod fsck;
 mod gc;
 mod import;
 mod lock;
+pub mod migration;
 mod log;
 mod ls;
 mod name;

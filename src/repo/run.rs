@@ -55,6 +55,8 @@ pub(super) struct Sources<'a> {
     pub lineage: &'a Lineage,
     /// Migrations that have another name in the catalogue than in the checkpoint's list: old name, new name.
     pub renamed: Vec<(String, String)>,
+    /// Whether results are remembered, and remembered ones are taken.
+    pub remember: bool,
 }
 
 impl Sources<'_> {
@@ -230,7 +232,7 @@ impl Repo {
             entry: &remembered,
             engine,
         };
-        let with_memo = place != ListPlace::Replaced;
+        let with_memo = sources.remember && place != ListPlace::Replaced;
         if with_memo
             && let Some((output, change)) = self.ledger.memo(&key)?
             && self.reader().contains(&output)?

@@ -12,6 +12,7 @@ use crate::snapshot;
 use super::{Repo, RepoError};
 
 /// The steps that led to a revision, by migration: the last run of each that was not undone since.
+#[derive(Debug, Default)]
 pub(super) struct Lineage {
     runs: HashMap<String, Step>,
 }

@@ -6,6 +6,7 @@ mod anemoi;
 mod declarative;
 mod migrate_ckpt;
 pub(super) mod python;
+pub mod review;
 
 use std::fmt;
 use std::io;
