@@ -1,5 +1,6 @@
 //! One safe way to write a file: beside its place, synced, renamed, the directory synced.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,14 +18,21 @@ pub struct DurableFile {
 }
 
 impl DurableFile {
-    /// Creates the file beside `path`, under a temporary name that starts with `.ckstore-`.
+    /// Creates the file beside `path`, as `.ckstore-` with the name of `path`, `-` and ten letters or digits.
+    ///
+    /// The file is locked as long as it is being written, so that [`remove_leftovers`] can tell it from one
+    /// that a process left behind when it was stopped.
     ///
     /// # Errors
     ///
     /// If the directory is missing or cannot be written.
     pub fn create(path: &Path) -> io::Result<DurableFile> {
-        let directory = directory_of(path);
-        let temporary = tempfile::Builder::new().prefix(".ckstore-").tempfile_in(directory)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(&temporary_prefix(path))
+            .rand_bytes(RANDOM_LETTERS)
+            .tempfile_in(directory_of(path))?;
+        // Where files cannot be locked, leftovers cannot be told apart and stay.
+        let _ = temporary.as_file().try_lock();
         Ok(DurableFile { temporary, path: path.to_owned(), mode: None })
     }
 
@@ -52,6 +60,49 @@ impl DurableFile {
     pub fn finish(self) -> io::Result<()> {
         place(self.temporary, &self.path, self.mode, true)
     }
+}
+
+/// Letters at the end of a temporary name.
+const RANDOM_LETTERS: usize = 10;
+
+/// Longest part of a file's name in the name of its temporary: file systems end names at 255 bytes.
+const MAX_NAME_BYTES: usize = 200;
+
+/// What the names of temporary files for `path` begin with.
+fn temporary_prefix(path: &Path) -> OsString {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let end = (0..=name.len().min(MAX_NAME_BYTES)).rev().find(|end| name.is_char_boundary(*end));
+    OsString::from(format!(".ckstore-{}-", &name[..end.unwrap_or_default()]))
+}
+
+/// Removes what stopped processes left behind while they wrote `path`, and returns how many files that were.
+///
+/// A file that another process is writing is locked, and left alone.
+///
+/// # Errors
+///
+/// If the directory cannot be listed. A leftover that cannot be removed is passed over.
+pub fn remove_leftovers(path: &Path) -> io::Result<usize> {
+    let prefix = temporary_prefix(path);
+    let mut removed = 0;
+    for entry in fs::read_dir(directory_of(path))? {
+        let entry = entry?;
+        if is_temporary(&entry.file_name(), &prefix)
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+            && fs::remove_file(entry.path()).is_ok()
+        {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
+    let letters = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+    letters.is_some_and(|letters| {
+        letters.len() == RANDOM_LETTERS && letters.iter().all(u8::is_ascii_alphanumeric)
+    })
 }
 
 /// Moves a finished temporary file, made in the directory of `path`, to `path`.
@@ -135,6 +186,44 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(DurableFile::create(&dir.path().join("a")).unwrap());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn leftovers_of_the_same_file_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last.ckpt");
+        let stays = [
+            "last.ckpt",
+            ".ckstore-last.ckpt-",
+            ".ckstore-last.ckpt-aaaaaaaaa",
+            ".ckstore-last.ckpt-aaaaaaaaaaa",
+            ".ckstore-last.ckpt-aaaa-aaaaa",
+            ".ckstore-other.ckpt-aaaaaaaaaa",
+            "ckstore-last.ckpt-aaaaaaaaaa",
+        ];
+        for name in stays.iter().chain(&[".ckstore-last.ckpt-aAzZ09bbbb"]) {
+            fs::write(dir.path().join(name), b"").unwrap();
+        }
+        fs::create_dir(dir.path().join(".ckstore-last.ckpt-bbbbbbbbbb")).unwrap();
+        let being_written = DurableFile::create(&path).unwrap();
+        assert_eq!(remove_leftovers(&path).unwrap(), 1);
+        assert!(stays.iter().all(|name| dir.path().join(name).exists()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), stays.len() + 2);
+        being_written.finish().unwrap();
+        assert_eq!(remove_leftovers(&path).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_left_behind_is_recognised() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a".to_owned(), "é".repeat(127), "x".repeat(255)] {
+            let path = dir.path().join(name);
+            let left = DurableFile::create(&path).unwrap();
+            let (file, _) = left.temporary.keep().unwrap();
+            assert_eq!(remove_leftovers(&path).unwrap(), 0, "it is still locked");
+            drop(file);
+            assert_eq!(remove_leftovers(&path).unwrap(), 1);
+        }
     }
 
     #[test]

@@ -48,7 +48,23 @@ pub mod exit {
     pub const FAILED: u8 = 7;
     /// Another process is writing.
     pub const LOCKED: u8 = 8;
+    /// Something is to be done, and the caller wants to know.
+    pub const PENDING: u8 = 10;
 }
+
+/// Every exit code, and when the program ends with it.
+pub const EXITS: &[(u8, &str)] = &[
+    (0, "what was asked for is done, or nothing was to be done"),
+    (exit::INTERNAL, "the system refused something, or ckstore failed in a way it did not foresee"),
+    (exit::USAGE, "the command cannot be meant: wrong arguments, names or files"),
+    (exit::INCOMPATIBLE, "the checkpoint cannot be brought to the target"),
+    (exit::IRREVERSIBLE, "a step cannot be undone, or needs a script that is missing or forbidden"),
+    (exit::DRIFT, "a migration was changed after it ran, and `--strict` was given"),
+    (exit::CORRUPT, "the store, the ledger, the catalogue or the file is damaged; `fsck` found an error"),
+    (exit::FAILED, "a script failed, or what came out is not what was stored"),
+    (exit::LOCKED, "another process is writing to the store"),
+    (exit::PENDING, "`plan` or `status` with `--exit-code`: something is to be done"),
+];
 
 /// Every code that a failure can have, with its exit code and what it means.
 pub const CODES: &[(&str, u8, &str)] = &[
@@ -195,14 +211,22 @@ impl From<RepoError> for Failure {
             RepoError::UnknownSetting { suggestion, .. } => {
                 Failure::new("E_NAME", message).hint(near(suggestion, "`ckstore config --help` lists them"))
             }
-            RepoError::NotFound { suggestion, what, .. } => Failure::new("E_NAME", message)
-                .hint(near(suggestion, &format!("there is no {what} like it"))),
+            RepoError::NotFound { suggestion, what, .. } => Failure::new("E_NAME", message).hint(near(
+                suggestion,
+                match *what {
+                    "branch" => "`ckstore branch` lists the branches",
+                    "tag" => "`ckstore tag` lists the tags",
+                    _ => "`ckstore ls REV` and `ckstore show REV` tell what there is",
+                },
+            )),
             RepoError::NotMigratable { .. } => {
                 Failure::new("E_NOT_MIGRATABLE", message).hint("it can still be checked out as it is")
             }
             RepoError::ScriptMissing { .. } => {
                 Failure::new("E_IRREVERSIBLE", message).hint("bring the script back into the catalogue")
             }
+            RepoError::Merge { .. } => Failure::new("E_IRREVERSIBLE", message)
+                .hint("check the revision before out instead: `ckstore log`, then `ckstore checkout --revision`"),
             RepoError::Migration { .. } | RepoError::Declarative { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; mend the script and check out again: steps that went well are kept"),
             RepoError::MigrationName { .. } => {

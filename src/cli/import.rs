@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::format::Format;
 use crate::refname::RefName;
-use crate::repo::ImportOptions;
+use crate::repo::{ImportOptions, Repo};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
@@ -59,8 +59,14 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
     if let Some(path) = &args.path
         && let Err(error) = std::fs::metadata(path)
     {
-        // Nothing is made for a file that is not there.
         return Err(Failure::unreadable(path, &error));
+    }
+    if session.is_without_store() {
+        match &args.path {
+            // No store is made for a file that cannot be stored.
+            Some(path) => Repo::check_importable(path, args.format)?,
+            None => drop(session.open()?),
+        }
     }
     let (mut repo, made) = session.open_or_init()?;
     if made {

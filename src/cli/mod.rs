@@ -29,6 +29,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use args::Cli;
 use args::Command;
 use failure::Failure;
+pub use failure::{CODES, EXITS};
 use output::Output;
 use session::Session;
 

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, exit};
 
 /// How this process prints.
 pub struct Output {
@@ -135,7 +135,7 @@ pub fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
 
 /// Success, or the code for pending changes where those shall fail.
 pub fn pending_code(pending: bool, asked: bool) -> ExitCode {
-    if pending && asked { ExitCode::from(10) } else { ExitCode::SUCCESS }
+    if pending && asked { ExitCode::from(exit::PENDING) } else { ExitCode::SUCCESS }
 }
 
 /// A length in bytes for people, in powers of 1024.

@@ -56,6 +56,11 @@ impl Session {
         }
     }
 
+    /// Whether there is no store yet where one is meant.
+    pub fn is_without_store(&self) -> bool {
+        matches!(self.open(), Err(RepoError::NoStore { .. }))
+    }
+
     /// As [`open`](Session::open), but makes a store where there is none.
     pub fn open_or_init(&self) -> Result<(Repo, bool), RepoError> {
         match self.open() {

@@ -19,7 +19,20 @@ pub(super) fn scan(source: &dyn Source) -> Scanned {
         storages: vec![Storage { key: CONTENT.to_owned(), bytes }],
         parts: vec![Part::Storage(StorageId(0))],
     };
-    Scanned { outline, spans: vec![Span { offset: 0, bytes, crc32: None }], notes: Vec::new() }
+    Scanned {
+        outline,
+        spans: vec![Span { offset: 0, bytes, crc32: None, inflated: None }],
+        notes: Vec::new(),
+    }
+}
+
+/// A file without bytes has nothing to store.
+pub(super) fn scan_empty() -> Scanned {
+    let mut scanned = scan(&Vec::<u8>::new());
+    scanned.outline.storages.clear();
+    scanned.outline.parts.clear();
+    scanned.spans.clear();
+    scanned
 }
 
 pub(super) fn decode(outline: &Outline) -> Graph {

@@ -1,19 +1,7 @@
 //! Telling a file's format from its first bytes and its directory, never from its name.
 
 use super::source::read;
-use super::{Format, FormatError, Limits, Note, Source, safetensors, torch};
-
-/// First bytes of kinds of files that are known but kept as plain bytes.
-const KEPT_AS_BYTES: &[(&[u8], &str)] = &[
-    (b"GGUF", "a GGUF file"),
-    (b"\x93NUMPY", "a NumPy array"),
-    // PROTO 2, then LONG1 of ten bytes: the magic number 0x1950a86a20f9469cfc6c of torch.save before 1.6.
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "a torch file of the form before PyTorch 1.6"),
-    (b"\x80\x02", "a pickle"),
-    (b"\x80\x03", "a pickle"),
-    (b"\x80\x04", "a pickle"),
-    (b"\x80\x05", "a pickle"),
-];
+use super::{Format, FormatError, Limits, Note, Source, gguf, npy, pickle, safetensors, torch};
 
 /// Finds the format of a file by its content.
 ///
@@ -38,8 +26,19 @@ pub(super) fn detect_with_note(
     if matches!(head.iter().find(|byte| !b" \t\r\n".contains(byte)), Some(b'{' | b'[')) {
         return Ok((Format::Json, None));
     }
-    let known = KEPT_AS_BYTES.iter().find(|(magic, _)| head.starts_with(magic));
-    Ok((Format::Bytes, known.map(|(_, kind)| kept_as_bytes(kind))))
+    if gguf::looks_like(&head) {
+        return Ok((Format::Gguf, None));
+    }
+    if head.starts_with(npy::MAGIC) {
+        return Ok((Format::Npy, None));
+    }
+    if torch::is_legacy(&head) {
+        return Ok((Format::TorchLegacy, None));
+    }
+    if pickle::file::looks_like(source, &head, limits) {
+        return Ok((Format::Pickle, None));
+    }
+    Ok((Format::Bytes, Some(kept_as_bytes("a file of unknown format"))))
 }
 
 /// Says that a file of a known kind is kept whole.

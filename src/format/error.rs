@@ -2,7 +2,9 @@
 
 use std::io;
 
+use super::gguf::GgufError;
 use super::json::JsonError;
+use super::npy::NpyError;
 use super::pickle::PickleError;
 use super::safetensors::SafetensorsError;
 use super::torch::TorchError;
@@ -44,6 +46,30 @@ pub enum FormatError {
     /// The document is no JSON, or the value is none that JSON can hold.
     #[error("the JSON document is not sound")]
     Json(#[from] JsonError),
+    /// The contents are not those of a NumPy array.
+    #[error("the NumPy array is not sound")]
+    Npy(#[from] NpyError),
+    /// The contents are not those of a GGUF file.
+    #[error("the GGUF file is not sound")]
+    Gguf(#[from] GgufError),
+    /// A group of files does not hold together.
+    #[error("a group of files does not hold together: {0}")]
+    Group(&'static str),
+    /// A path that leads out of its folder.
+    #[error("the path `{path}` leads out of its folder")]
+    UnsafePath {
+        /// The path.
+        path: String,
+    },
+    /// A key of a folder's value that belongs to none of its files.
+    #[error("no file of the folder has a place for `{key}`")]
+    NoPlace {
+        /// The key.
+        key: String,
+    },
+    /// The format is read, but nothing can be written in it anew.
+    #[error("a file of format `{0}` comes back as it was, but cannot be written with changes")]
+    ReadOnly(super::Format),
     /// The format holds plain bytes, which have no parts to change.
     #[error("plain bytes cannot be written from a value")]
     Opaque,

@@ -15,6 +15,8 @@ pub struct Limits {
     pub literal_bytes: u64,
     /// Bytes that one compressed byte may become, once the result is over a mebibyte.
     pub inflate_ratio: u64,
+    /// Bytes that a compressed storage may become whatever its ratio; it is never held in memory.
+    pub inflated_bytes: u64,
     /// Nodes of the decoded graph.
     pub nodes: u64,
     /// Containers inside each other in a document, and marks at the same time in a pickle.
@@ -33,6 +35,7 @@ impl Default for Limits {
             extra_bytes: 256 << 20,
             literal_bytes: 256 << 20,
             inflate_ratio: 200,
+            inflated_bytes: 256 << 20,
             nodes: 16_000_000,
             nesting: 2_000_000,
             digits: 4300,

@@ -5,13 +5,22 @@
 //! file that does not exist yet. Writing a file is concatenating the outline's [parts](Part), so tensor
 //! bytes stream past and are never held here. Nothing in a file is ever executed.
 
+mod archive;
 mod bytes;
 mod detect;
 mod error;
+mod folder;
+mod gguf;
+mod group;
 mod json;
 mod limits;
+mod literal;
+mod merge;
+mod npy;
+mod npz;
 mod outline;
 pub mod pickle;
+mod row;
 mod safetensors;
 mod source;
 mod torch;
@@ -23,8 +32,11 @@ use crate::value::{Graph, StorageId};
 
 pub use detect::detect;
 pub use error::FormatError;
+pub use folder::{Entry, EntryKind, FolderError, FolderSource, entries as folder_entries};
+pub use gguf::GgufError;
 pub use json::JsonError;
 pub use limits::Limits;
+pub use npy::NpyError;
 pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
 pub use safetensors::SafetensorsError;
 pub use source::{FileSource, Source};
@@ -38,24 +50,66 @@ pub use zip::ZipError;
 pub enum Format {
     /// What `torch.save` writes since PyTorch 1.6: a zip of `data.pkl` and storages.
     TorchZip,
+    /// What `torch.save` wrote before: pickles, then the storages.
+    TorchLegacy,
+    /// Other zips of torch with a `data.pkl`: TorchScript, and the trial form of PyTorch 1.4. They come back
+    /// as they were.
+    TorchArchive,
+    /// Torch zips in a row: a shard of a distributed checkpoint.
+    TorchRow,
+    /// A folder of files.
+    Folder,
+    /// Pickles and nothing else.
+    Pickle,
     /// A safetensors file.
     Safetensors,
+    /// A GGUF file.
+    Gguf,
+    /// A NumPy array.
+    Npy,
+    /// A zip of NumPy arrays.
+    Npz,
     /// A JSON document whose root is an object or an array.
     Json,
+    /// Any other zip, which comes back as it was.
+    Zip,
     /// Anything else.
     Bytes,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: &'static [Format] = &[Format::TorchZip, Format::Safetensors, Format::Json, Format::Bytes];
+    pub const ALL: &'static [Format] = &[
+        Format::TorchZip,
+        Format::TorchLegacy,
+        Format::TorchArchive,
+        Format::TorchRow,
+        Format::Folder,
+        Format::Pickle,
+        Format::Safetensors,
+        Format::Gguf,
+        Format::Npy,
+        Format::Npz,
+        Format::Json,
+        Format::Zip,
+        Format::Bytes,
+    ];
 
     /// The name by which people and stored trees know the format.
     pub fn name(self) -> &'static str {
         match self {
             Format::TorchZip => "torch-zip",
+            Format::TorchLegacy => "torch-legacy",
+            Format::TorchArchive => "torch-archive",
+            Format::TorchRow => "torch-row",
+            Format::Folder => "folder",
+            Format::Pickle => "pickle",
             Format::Safetensors => "safetensors",
+            Format::Gguf => "gguf",
+            Format::Npy => "npy",
+            Format::Npz => "npz",
             Format::Json => "json",
+            Format::Zip => "zip",
             Format::Bytes => "bytes",
         }
     }
@@ -63,7 +117,7 @@ impl Format {
     /// Whether a checkpoint of this format is a Python object, which can keep whatever a framework puts
     /// into it; other formats hold what their readers expect and nothing else.
     pub fn keeps_objects(self) -> bool {
-        matches!(self, Format::TorchZip)
+        matches!(self, Format::TorchZip | Format::TorchLegacy | Format::Pickle)
     }
 
     /// The format with this name.
@@ -92,13 +146,30 @@ pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Res
         None => detect::detect_with_note(source, limits)?,
     };
     let mut scanned = match format {
-        Format::TorchZip => torch::scan(source, limits)?,
+        Format::TorchZip | Format::TorchArchive => torch::scan(source, format, limits)?,
+        Format::TorchLegacy => torch::scan_legacy(source, limits)?,
+        Format::TorchRow => row::scan(source, limits)?,
+        Format::Folder => return Err(FormatError::Group("it is a file")),
+        Format::Pickle => pickle::file::scan(source, limits)?,
         Format::Safetensors => safetensors::scan(source, limits)?,
+        Format::Gguf => gguf::scan(source, limits)?,
+        Format::Npy => npy::scan(source, limits)?,
+        Format::Npz => npz::scan(source, limits)?,
         Format::Json => json::scan(source, limits)?,
+        Format::Zip => archive::scan(source, limits)?,
         Format::Bytes => bytes::scan(source),
     };
     scanned.notes.extend(note);
     Ok(scanned)
+}
+
+/// Finds out what a folder is made of.
+///
+/// # Errors
+///
+/// If a file cannot be read. One that is not sound is kept as plain bytes, with a note.
+pub fn scan_folder(source: &FolderSource, limits: &Limits) -> Result<Scanned, FormatError> {
+    folder::scan(source, limits)
 }
 
 /// Decodes the skeleton of an outline; the graph's storages are the outline's.
@@ -108,7 +179,15 @@ pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Res
 /// If the skeleton is damaged, contradicts the storages, or exceeds a limit.
 pub fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> {
     match outline.format {
-        Format::TorchZip => torch::decode(outline, limits),
+        Format::TorchZip | Format::TorchArchive => torch::decode(outline, limits),
+        Format::TorchLegacy => torch::decode_legacy(outline, limits),
+        Format::TorchRow => row::decode(outline, limits),
+        Format::Folder => folder::decode(outline, limits),
+        Format::Pickle => pickle::file::decode(outline, limits),
+        Format::Gguf => gguf::decode(outline, limits),
+        Format::Npy => npy::decode(outline, limits),
+        Format::Npz => npz::decode(outline, limits),
+        Format::Zip => Ok(archive::decode(outline)),
         Format::Safetensors => safetensors::decode(outline, limits),
         Format::Json => json::decode(outline, limits),
         Format::Bytes => Ok(bytes::decode(outline)),
@@ -129,6 +208,13 @@ pub fn encode(
 ) -> Result<Encoded, FormatError> {
     match like.format {
         Format::TorchZip => torch::encode(graph, like, facts),
+        Format::TorchLegacy => torch::encode_legacy(graph, like, facts),
+        Format::Folder => folder::encode(graph, like, facts),
+        Format::Pickle => pickle::file::encode(graph, like, facts),
+        Format::Gguf => gguf::encode(graph, like, facts),
+        Format::Npy => npy::encode(graph, like, facts),
+        Format::Npz => npz::encode(graph, like, facts),
+        Format::TorchArchive | Format::TorchRow | Format::Zip => Err(FormatError::ReadOnly(like.format)),
         Format::Safetensors => safetensors::encode(graph, like, facts),
         Format::Json => json::encode(graph, like),
         Format::Bytes => Err(FormatError::Opaque),

@@ -17,8 +17,9 @@ pub struct Outline {
     pub format: Format,
     /// The format's own description of the value.
     ///
-    /// Torch: `data.pkl`. Safetensors: the header, without its length and with its padding. JSON: the
-    /// document. Bytes: nothing.
+    /// Torch: `data.pkl`, or the object's pickle. Pickle: all pickles of the file. Safetensors: the header,
+    /// without its length and with its padding. NumPy, GGUF: the header. JSON: the document. Folder: the
+    /// list of its files. Bytes and other zips: nothing.
     pub skeleton: Vec<u8>,
     /// What the writer must know besides. Torch: `prefix`, `alignment`. JSON: `indent` and other habits
     /// of its writer.
@@ -69,10 +70,13 @@ pub struct Scanned {
 pub struct Span {
     /// First byte, from the start of the file.
     pub offset: u64,
-    /// Length in bytes.
+    /// Length in bytes, as it lies there.
     pub bytes: u64,
-    /// What the container says is their CRC-32. Whoever reads the bytes checks it.
+    /// What the container says is the CRC-32 of the storage. Whoever reads the bytes checks it.
     pub crc32: Option<u32>,
+    /// Where it lies there deflated: how many bytes of what it inflates to lie before the storage. The CRC-32
+    /// is then that of all of it.
+    pub inflated: Option<u64>,
 }
 
 /// Something that a person should know about a file that was read all the same.

@@ -125,7 +125,12 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
         let bytes = entry.end - entry.start;
         parts.push(Part::Storage(StorageId(storages.len() as u32)));
         storages.push(Storage { key: entry.name.clone(), bytes });
-        spans.push(Span { offset: data_offset.saturating_add(entry.start), bytes, crc32: None });
+        spans.push(Span {
+            offset: data_offset.saturating_add(entry.start),
+            bytes,
+            crc32: None,
+            inflated: None,
+        });
     }
     if end != file_bytes - data_offset {
         let (expected, found) = (end, file_bytes - data_offset);

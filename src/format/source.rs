@@ -81,6 +81,32 @@ impl Source for Vec<u8> {
     }
 }
 
+/// A part of a source as one of its own.
+pub(super) struct Window<'a> {
+    source: &'a dyn Source,
+    offset: u64,
+    bytes: u64,
+}
+
+impl<'a> Window<'a> {
+    /// The part from `offset` on, which the caller found to lie within the source.
+    pub fn new(source: &'a dyn Source, offset: u64, bytes: u64) -> Window<'a> {
+        Window { source, offset, bytes }
+    }
+}
+
+impl Source for Window<'_> {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.bytes);
+        end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.source.read_at(self.offset + offset, buffer)
+    }
+}
+
 /// Reads `bytes` bytes from `offset` on, which the caller found to lie within the file and a limit.
 pub(super) fn read(source: &dyn Source, offset: u64, bytes: u64) -> Result<Vec<u8>, FormatError> {
     let failed = |source| FormatError::Read { offset, source };

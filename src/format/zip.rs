@@ -6,8 +6,9 @@
 use std::collections::HashSet;
 
 use super::error::check_limit;
-use super::source::read;
-use super::{FormatError, Limits, Source};
+use super::outline::Parts;
+use super::source::{Window, read};
+use super::{FormatError, Limits, Part, Source};
 
 /// Why a zip container cannot be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,8 @@ pub(super) struct Directory {
     pub end: u64,
 }
 
+/// From this value on, lengths and offsets are in the zip64 field.
+const SATURATED: u64 = 0xffff_ffff;
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
 const END: u32 = 0x0605_4b50;
@@ -125,6 +128,53 @@ pub(super) fn directory(source: &dyn Source, limits: &Limits) -> Result<Director
     Ok(Directory { entries, end: end.end })
 }
 
+/// The zips of a file that is nothing but zips in a row, from first to last; `None` if it is one or none.
+pub(super) fn row(
+    source: &dyn Source,
+    limits: &Limits,
+) -> Result<Option<Vec<std::ops::Range<u64>>>, FormatError> {
+    let mut ranges = Vec::new();
+    let mut end = source.bytes();
+    while end > 0 {
+        let window = Window::new(source, 0, end);
+        let Some(start) = start_of_last(&window)? else { return Ok(None) };
+        ranges.push(start..end);
+        check_limit("the number of zips in a row", ranges.len() as u64, limits.entries)?;
+        end = start;
+    }
+    ranges.reverse();
+    Ok((ranges.len() > 1).then_some(ranges))
+}
+
+/// Where the zip begins that ends where the source does, by the lengths in its end record.
+fn start_of_last(source: &dyn Source) -> Result<Option<u64>, FormatError> {
+    let Some(offset) = source.bytes().checked_sub(END_BYTES) else { return Ok(None) };
+    let record = read(source, offset, END_BYTES)?;
+    let mut record = Fields(&record);
+    if record.u32() != END {
+        return Ok(None);
+    }
+    record.skip(8);
+    let (mut bytes, mut directory) = (u64::from(record.u32()), u64::from(record.u32()));
+    let mut directory_end = offset;
+    if let Some(locator_offset) = offset.checked_sub(20)
+        && Fields(&read(source, locator_offset, 20)?).u32() == LOCATOR64
+        && let Some(record_offset) = locator_offset.checked_sub(56)
+    {
+        let record = read(source, record_offset, 56)?;
+        let mut record = Fields(&record);
+        if record.u32() == END64 {
+            record.skip(36);
+            (bytes, directory) = (record.u64(), record.u64());
+            directory_end = record_offset;
+        }
+    }
+    let start = directory_end.checked_sub(bytes).and_then(|start| start.checked_sub(directory));
+    let Some(start) = start else { return Ok(None) };
+    let is_local = Fields(&read(source, start, 4)?).u32() == LOCAL;
+    Ok(is_local.then_some(start))
+}
+
 /// Reads the content of a small entry and checks its CRC-32.
 pub(super) fn content(source: &dyn Source, entry: &Entry, limits: &Limits) -> Result<Vec<u8>, FormatError> {
     let stored = read(source, entry.data_offset, entry.stored_bytes)?;
@@ -140,7 +190,164 @@ pub(super) fn content(source: &dyn Source, entry: &Entry, limits: &Limits) -> Re
     Ok(bytes)
 }
 
-pub(super) fn unsupported(entry: &Entry, how: &'static str) -> FormatError {
+/// Refuses an entry whose length is beyond reason, or stored in a way that is not read, before it is read.
+pub(super) fn check_inflated(entry: &Entry, limits: &Limits) -> Result<(), FormatError> {
+    match entry.method {
+        0 => Ok(()),
+        8 => {
+            let most = entry.stored_bytes.saturating_mul(limits.inflate_ratio).max(limits.inflated_bytes);
+            check_limit("what a compressed entry becomes", entry.bytes, most)
+        }
+        _ => Err(unsupported(entry, "compressed in another way than deflate")),
+    }
+}
+
+/// The first bytes of what an entry holds, as many as there are up to `bytes`.
+pub(super) fn beginning(
+    source: &dyn Source,
+    entry: &Entry,
+    bytes: u64,
+    limits: &Limits,
+) -> Result<Vec<u8>, FormatError> {
+    check_limit("what is read of an entry", bytes, limits.extra_bytes)?;
+    if entry.method == 0 {
+        return read(source, entry.data_offset, entry.stored_bytes.min(bytes));
+    }
+    // Deflate makes five bytes of a block's head at most, and then a byte of a byte.
+    let most = bytes.saturating_add(bytes / 1000).saturating_add(1024);
+    let stored = read(source, entry.data_offset, entry.stored_bytes.min(most))?;
+    let room = bytes as usize;
+    match miniz_oxide::inflate::decompress_to_vec_with_limit(&stored, room) {
+        Ok(bytes) => Ok(bytes),
+        Err(stopped) => {
+            let mut output = stopped.output;
+            output.truncate(room);
+            Ok(output)
+        }
+    }
+}
+
+/// The CRC-32 of what follows `head` in content that has this CRC-32 as a whole.
+pub(super) fn crc_of_rest(whole: u32, head: &[u8], rest_bytes: u64) -> u32 {
+    // Combining is linear: with a rest of CRC-32 zero, what remains is the head's share.
+    whole ^ crc_of_both(head, 0, rest_bytes)
+}
+
+/// The CRC-32 of `head` and what follows it.
+pub(super) fn crc_of_both(head: &[u8], rest: u32, rest_bytes: u64) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head);
+    crc.combine(&crc32fast::Hasher::new_with_initial_len(rest, rest_bytes));
+    crc.finalize()
+}
+
+/// Whether a name can be an entry's.
+pub(super) fn is_safe_name(name: &str) -> bool {
+    safe_name(name.as_bytes()).is_some() && u16::try_from(name.len()).is_ok()
+}
+
+/// Lays out a container of stored entries.
+#[derive(Debug, Default)]
+pub(super) struct ZipWriter {
+    parts: Parts,
+    offset: u64,
+    central: Vec<u8>,
+    entries: u64,
+}
+
+impl ZipWriter {
+    /// Adds an entry that is made of these parts.
+    pub fn add(&mut self, name: &str, crc32: u32, bytes: u64, content: impl IntoIterator<Item = Part>) {
+        let is_large = bytes >= SATURATED;
+        let is_far = self.offset >= SATURATED;
+        let saturated = |value: u64| (value.min(SATURATED) as u32).to_le_bytes();
+        let mut zip64 = Vec::new();
+        if is_large {
+            zip64.extend(bytes.to_le_bytes());
+            zip64.extend(bytes.to_le_bytes());
+        }
+        let local_zip64 = field64(&zip64);
+        if is_far {
+            zip64.extend(self.offset.to_le_bytes());
+        }
+        let zip64 = field64(&zip64);
+        let version: u16 = if zip64.is_empty() { 20 } else { 45 };
+        // The flag says that the name is UTF-8; the date is the first there is.
+        let flags: u16 = if name.is_ascii() { 0 } else { 0x800 };
+        let mut common = Vec::new();
+        common.extend(version.to_le_bytes());
+        common.extend(flags.to_le_bytes());
+        common.extend([0, 0, 0, 0, 0x21, 0]);
+        common.extend(crc32.to_le_bytes());
+        common.extend(saturated(bytes));
+        common.extend(saturated(bytes));
+        common.extend((name.len() as u16).to_le_bytes());
+
+        let mut local = b"PK\x03\x04".to_vec();
+        local.extend(&common);
+        local.extend((local_zip64.len() as u16).to_le_bytes());
+        local.extend(name.bytes());
+        local.extend(&local_zip64);
+        self.parts.literal(&local);
+
+        self.central.extend(b"PK\x01\x02");
+        self.central.extend(version.to_le_bytes());
+        self.central.extend(&common);
+        self.central.extend((zip64.len() as u16).to_le_bytes());
+        self.central.extend([0; 10]);
+        self.central.extend(saturated(self.offset));
+        self.central.extend(name.bytes());
+        self.central.extend(&zip64);
+
+        for part in content {
+            self.parts.push(part);
+        }
+        self.offset += local.len() as u64 + bytes;
+        self.entries += 1;
+    }
+
+    /// The parts of the whole file.
+    pub fn finish(mut self) -> Vec<Part> {
+        let (offset, bytes) = (self.offset, self.central.len() as u64);
+        let mut end = std::mem::take(&mut self.central);
+        if offset >= SATURATED || bytes >= SATURATED || self.entries >= 0xffff {
+            end.extend(END64.to_le_bytes());
+            end.extend(44u64.to_le_bytes());
+            end.extend([45, 0, 45, 0]);
+            end.extend([0; 8]);
+            for value in [self.entries, self.entries, bytes, offset] {
+                end.extend(value.to_le_bytes());
+            }
+            end.extend(LOCATOR64.to_le_bytes());
+            end.extend([0; 4]);
+            end.extend((offset + bytes).to_le_bytes());
+            end.extend(1u32.to_le_bytes());
+        }
+        end.extend(END.to_le_bytes());
+        end.extend([0; 4]);
+        let entries = (self.entries.min(0xffff) as u16).to_le_bytes();
+        end.extend(entries);
+        end.extend(entries);
+        end.extend((bytes.min(SATURATED) as u32).to_le_bytes());
+        end.extend((offset.min(SATURATED) as u32).to_le_bytes());
+        end.extend([0; 2]);
+        self.parts.literal(&end);
+        self.parts.finish()
+    }
+}
+
+/// The zip64 field around these values, if there are any.
+fn field64(values: &[u8]) -> Vec<u8> {
+    if values.is_empty() {
+        return Vec::new();
+    }
+    let mut field = vec![1, 0];
+    field.extend((values.len() as u16).to_le_bytes());
+    field.extend(values);
+    field
+}
+
+fn unsupported(entry: &Entry, how: &'static str) -> FormatError {
     ZipError::Unsupported { name: entry.name.clone(), how }.into()
 }
 

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Graph, NodeId, Path, Place, StorageId, is_atom, places};
+use super::derive::{Derived, Origin};
+use super::engine::Computed;
+use crate::value::{Graph, Kind, NodeId, Path, Place, is_atom, places};
 
 /// The only encoding of a change record that this version writes and reads.
 pub const CHANGE_ENCODING: u32 = 1;
@@ -12,7 +14,8 @@ pub const CHANGE_ENCODING: u32 = 1;
 /// What a migration did to a checkpoint.
 ///
 /// Only the topmost of each change is listed: when a dict moved, what it holds moved with it. Containers,
-/// objects and tensors are followed by identity, text and numbers by their place.
+/// objects and tensors are followed by identity. Text and numbers are followed by their place, and by
+/// identity where one left its place and came up at another; truth values and `None` have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeRecord {
@@ -26,9 +29,9 @@ pub struct ChangeRecord {
     pub added: Vec<Path>,
     /// Places that hold another value than before: text, numbers, or a tensor that was recomputed.
     pub changed: Vec<Path>,
-    /// Places of new tensors that look into a storage that another tensor had before, with that tensor's
-    /// place.
-    pub derived: Vec<Move>,
+    /// New tensors whose bytes were there before or were made from them; of those over one new storage only
+    /// the first.
+    pub derived: Vec<Derived>,
 }
 
 /// From one place to another.
@@ -47,8 +50,8 @@ impl ChangeRecord {
     }
 
     /// Compares a graph with what became of it. Nodes that are still the same object must have kept their
-    /// ids.
-    pub fn between(before: &Graph, after: &Graph) -> ChangeRecord {
+    /// ids, and storages their numbers. `computed` tells of new storages how they come about.
+    pub fn between(before: &Graph, after: &Graph, computed: &[Computed]) -> ChangeRecord {
         let (old, new) = (Index::of(before), Index::of(after));
         let mut record = ChangeRecord { encoding: CHANGE_ENCODING, ..ChangeRecord::default() };
         for place in old.first_places() {
@@ -77,15 +80,71 @@ impl ChangeRecord {
             if is_new {
                 record.added.push(place.path.clone());
             }
-            if let (false, Some(tensor)) = (old.has(id), after.as_tensor(id)) {
-                let from = old.by_storage.get(&tensor.storage.storage);
-                if let Some(from) = from {
-                    record.derived.push(Move { from: from.clone(), to: place.path.clone() });
-                }
-            }
         }
+        record.follow_atoms(before, after, &old, &new);
+        record.derived = derived(before, after, &new, computed);
         record
     }
+
+    /// Text and numbers that left one place and came up at one other are moved.
+    fn follow_atoms(&mut self, before: &Graph, after: &Graph, old: &Index, new: &Index) {
+        let mut left: HashMap<NodeId, Vec<&Path>> = HashMap::new();
+        for place in old.first_places().filter(|place| has_own_object(before.kind(place.node))) {
+            let stayed = old.carried_path(new, place).and_then(|path| new.by_path.get(&path).copied());
+            if !stayed.is_some_and(|id| is_atom(after.kind(id))) {
+                left.entry(place.node).or_default().push(&place.path);
+            }
+        }
+        let mut came: HashMap<NodeId, Vec<&Path>> = HashMap::new();
+        for place in new.first_places().filter(|place| left.contains_key(&place.node)) {
+            let was = new.carried_path(old, place);
+            if !was.is_some_and(|path| old.has_atom_at(before, &path)) {
+                came.entry(place.node).or_default().push(&place.path);
+            }
+        }
+        let mut moved: Vec<Move> = Vec::new();
+        for (id, to) in &came {
+            if let ([from], [to]) = (left[id].as_slice(), to.as_slice()) {
+                moved.push(Move { from: (*from).clone(), to: (*to).clone() });
+            }
+        }
+        moved.sort();
+        let (from, to): (HashSet<_>, HashSet<_>) = moved.iter().map(|moved| (&moved.from, &moved.to)).unzip();
+        self.dropped.retain(|path| !from.contains(path));
+        self.added.retain(|path| !to.contains(path));
+        self.moved.extend(moved);
+    }
+}
+
+/// Whether Python makes an object of its own for each such value, so that it can be followed.
+fn has_own_object(kind: &Kind) -> bool {
+    is_atom(kind) && !matches!(kind, Kind::None | Kind::Bool(_) | Kind::Global { .. })
+}
+
+/// Where the bytes of new tensors came from.
+fn derived(before: &Graph, after: &Graph, new: &Index, computed: &[Computed]) -> Vec<Derived> {
+    let expressions: HashMap<_, _> =
+        computed.iter().map(|computed| (computed.storage, &computed.expr)).collect();
+    let mut told = HashSet::new();
+    let mut out = Vec::new();
+    for place in new.first_places() {
+        let Some(tensor) = after.as_tensor(place.node) else { continue };
+        let known = place.node.index() < before.nodes.len()
+            && before.as_tensor(place.node).is_some_and(|old| old.storage.storage == tensor.storage.storage);
+        let storage = tensor.storage.storage;
+        let origin = if known {
+            continue;
+        } else if let Some(expr) = expressions.get(&storage) {
+            if !told.insert(storage) {
+                continue;
+            }
+            Origin::of_expr(expr, &before.storages)
+        } else {
+            Origin::View { storage: storage.0 }
+        };
+        out.push(Derived { place: place.path.clone(), origin });
+    }
+    out
 }
 
 /// Text and numbers have no identity: what counts is whether the place still holds the same value.
@@ -113,7 +172,6 @@ struct Index {
     places: Vec<Place>,
     by_node: HashMap<NodeId, Path>,
     by_path: HashMap<Path, NodeId>,
-    by_storage: HashMap<StorageId, Path>,
     nodes: HashSet<NodeId>,
 }
 
@@ -122,7 +180,6 @@ impl Index {
         let places = places(graph);
         let mut by_node = HashMap::new();
         let mut by_path = HashMap::new();
-        let mut by_storage = HashMap::new();
         let mut nodes = HashSet::new();
         for place in &places {
             nodes.insert(place.node);
@@ -130,11 +187,8 @@ impl Index {
                 by_node.entry(place.node).or_insert_with(|| place.path.clone());
             }
             by_path.entry(place.path.clone()).or_insert(place.node);
-            if let Some(tensor) = graph.as_tensor(place.node) {
-                by_storage.entry(tensor.storage.storage).or_insert_with(|| place.path.clone());
-            }
         }
-        Index { places, by_node, by_path, by_storage, nodes }
+        Index { places, by_node, by_path, nodes }
     }
 
     fn first_places(&self) -> impl Iterator<Item = &Place> {
@@ -221,7 +275,7 @@ mod tests {
         let (a, b) = (after.get(state, "a").unwrap(), after.get(state, "b").unwrap());
         after.set(state, "a", b);
         after.set(state, "b", a);
-        let record = ChangeRecord::between(&before, &after);
+        let record = ChangeRecord::between(&before, &after, &[]);
         assert_eq!(moves(&record.moved), [("state/a", "state/b"), ("state/b", "state/a")]);
         assert!(record.dropped.is_empty() && record.added.is_empty());
     }
@@ -233,7 +287,7 @@ mod tests {
         let root = after.root;
         remove(&mut after, root, "state");
         after.set(root, "state_dict", state);
-        let record = ChangeRecord::between(&before, &after);
+        let record = ChangeRecord::between(&before, &after, &[]);
         assert_eq!(moves(&record.moved), [("state", "state_dict")]);
         assert!(record.added.is_empty() && record.dropped.is_empty() && record.changed.is_empty());
     }
@@ -250,7 +304,7 @@ mod tests {
         after.set(root, "epoch", epoch);
         let new = tensor(&mut after);
         after.set(state, "c", new);
-        let record = ChangeRecord::between(&before, &after);
+        let record = ChangeRecord::between(&before, &after, &[]);
         assert_eq!(record.dropped, [Path::parse("state/a")]);
         assert_eq!(record.changed, [Path::parse("lr")]);
         assert_eq!(record.added, [Path::parse("state/c"), Path::parse("epoch")]);
@@ -260,6 +314,6 @@ mod tests {
     #[test]
     fn nothing_changed_gives_an_empty_record() {
         let (graph, _) = checkpoint();
-        assert!(ChangeRecord::between(&graph, &graph).is_empty());
+        assert!(ChangeRecord::between(&graph, &graph, &[]).is_empty());
     }
 }

@@ -14,7 +14,7 @@ pub const DEFAULT_LIST_KEY: &str = "migrations";
 pub const MIGRATE_CKPT_LIST_KEY: &str = "_migrate-ckpt-migrations";
 
 /// Where the history is kept.
-const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
+pub(super) const HISTORY: [&str; 4] = ["hyper_parameters", "metadata", "migrations", "history"];
 
 /// The class of `metadata` that anemoi-models writes.
 const METADATA_CLASS: (&str, &str) = ("anemoi.models.migrations.migrator", "MigrationMetadata");

@@ -4,10 +4,12 @@
 
 pub mod catalogue;
 mod change;
+mod derive;
 pub mod declarative;
 mod digest;
 pub mod engine;
 pub mod list;
+pub mod merge;
 pub mod plan;
 pub mod resolver;
 mod source;
@@ -16,6 +18,7 @@ pub mod version;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
+pub use derive::{Derived, Dim, Origin, Piece, Span};
 pub use resolver::ResolveError;
 pub use source::review::{Remark, review};
 pub use source::{Form, Migration, Problem};

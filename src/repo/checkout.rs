@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::durable::{DurableFile, directory_of};
+use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::Warning;
 use crate::object::ObjectId;
@@ -84,11 +84,12 @@ impl Repo {
         if !options.migrate {
             let row = self.branch_named(options.plan.name)?;
             let revision = self.revision(&row.revision)?;
-            let target = self.destination(options, &row, context)?;
+            let target = self.destination(options, &row, Some(row.revision), &revision, context)?;
             return self.finish(options, context, standing(&row, &revision), row.revision, target);
         }
         let planned = self.planned(&options.plan)?;
-        let target = self.destination(options, &planned.row, context)?;
+        let wanted = planned.plan.in_sync().then_some(planned.row.revision);
+        let target = self.destination(options, &planned.row, wanted, &planned.revision, context)?;
         if planned.plan.in_sync() {
             let row = &planned.row;
             return self.finish(options, context, planned.report(), row.revision, target);
@@ -211,12 +212,14 @@ impl Repo {
         let id = self.revision_named(name)?;
         let revision = self.revision(&id)?;
         let row = self.branch_named(options.plan.name)?;
-        let target = self.destination(options, &row, context)?;
+        let target = self.destination(options, &row, Some(id), &revision, context)?;
         let mut plan = standing(&row, &revision);
         plan.revision = id;
         if options.output.is_some() {
             let mut report = self.report(plan, row.revision);
-            self.write_output(&mut report, &id, target.as_deref(), context)?;
+            if let Some(target) = &target {
+                self.write_output(&mut report, &id, target, context)?;
+            }
             return Ok(report);
         }
         let moved = id != row.revision;
@@ -251,20 +254,22 @@ impl Repo {
         let name = plan.ref_name.clone();
         let previous = plan.revision;
         let mut report = self.report(plan, previous);
-        let change = self.ledger.change()?;
-        change.set_setting("head", name.as_str())?;
-        change.commit()?;
+        let mut written = None;
         if let Some(target) = target {
             let state = self.file_state(&target, context.progress)?;
             if state == FileState::Holds(id) && !options.force {
                 report.output = Some(path_text(&target));
             } else {
-                let written = self.write_output(&mut report, &id, Some(&target), context)?;
-                if let Some(file) = written {
-                    self.remember(&name, &target, id, file)?;
-                }
+                written = Some(self.write_output(&mut report, &id, &target, context)?);
             }
         }
+        // Last, so that HEAD stays where it was when the file cannot be written.
+        let change = self.ledger.change()?;
+        change.set_setting("head", name.as_str())?;
+        if let Some(file) = &written {
+            change.set_working_file(&name, file)?;
+        }
+        change.commit()?;
         Ok(report)
     }
 
@@ -279,11 +284,16 @@ impl Repo {
         }
     }
 
-    /// The file to write, once it is sure that nothing is lost by that; `None` where the ref has none.
+    /// The file to write, once it is sure that nothing is lost by that, and likely that it can be written;
+    /// `None` where the ref has none.
+    ///
+    /// It shall hold `wanted`, if that is known already, and have about the length of `like`'s.
     fn destination(
         &self,
         options: &CheckoutOptions<'_>,
         row: &RefRow,
+        wanted: Option<ObjectId>,
+        like: &Revision,
         context: &Context<'_>,
     ) -> Result<Option<PathBuf>, RepoError> {
         let remembered = self.remembered_file(&row.name)?.map(|file| PathBuf::from(file.path));
@@ -294,19 +304,24 @@ impl Repo {
                 None => return Ok(None),
             },
         };
-        if path.is_dir() {
-            return Err(RepoError::NotAFile { path, what: "a directory" });
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => return Err(RepoError::NotAFile { path, what: "a directory" }),
+            // Not even by force: the file would take the device's place.
+            Ok(found) if !found.is_file() => {
+                return Err(RepoError::NotAFile { path, what: "a device, pipe or socket" });
+            }
+            _ => {}
         }
-        let unsafe_to_write =
-            !options.force && self.file_state(&path, context.progress)? == FileState::Unknown;
-        if unsafe_to_write {
-            return Err(if remembered.as_ref() == Some(&path) {
-                RepoError::WorkingFileChanged { path }
-            } else {
-                RepoError::DestinationExists { path }
-            });
+        let state = if options.force { None } else { Some(self.file_state(&path, context.progress)?) };
+        match state {
+            Some(FileState::Unknown) if remembered.as_ref() == Some(&path) => {
+                return Err(RepoError::WorkingFileChanged { path });
+            }
+            Some(FileState::Unknown) => return Err(RepoError::DestinationExists { path }),
+            Some(FileState::Holds(held)) if wanted == Some(held) => return Ok(Some(path)),
+            _ => {}
         }
-        check_writable(&path)?;
+        check_writable(&path, like.file_bytes)?;
         Ok(Some(path))
     }
 
@@ -315,10 +330,9 @@ impl Repo {
         &self,
         report: &mut CheckoutReport,
         id: &ObjectId,
-        target: Option<&Path>,
+        path: &Path,
         context: &Context<'_>,
-    ) -> Result<Option<ObjectId>, RepoError> {
-        let Some(path) = target else { return Ok(None) };
+    ) -> Result<WorkingFile, RepoError> {
         let revision = self.revision(id)?;
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &revision.tree)?;
@@ -333,32 +347,13 @@ impl Repo {
         if revision.file.is_some_and(|expected| expected != content) {
             return Err(RepoError::Verify { revision: *id });
         }
+        // Taken before others can see the file: what they do to it afterwards is a change.
+        let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
         file.finish().map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
-        Ok(Some(content))
-    }
-
-    fn remember(
-        &mut self,
-        name: &RefName,
-        path: &Path,
-        revision: ObjectId,
-        content: ObjectId,
-    ) -> Result<(), RepoError> {
-        let stamp = Stamp::of(&fs::metadata(path).map_err(RepoError::io("read", path))?);
-        let change = self.ledger.change()?;
-        change.set_working_file(
-            name,
-            &WorkingFile {
-                path: path_text(path),
-                revision,
-                bytes: stamp.bytes,
-                modified_ns: stamp.modified_ns,
-                content,
-            },
-        )?;
-        Ok(change.commit()?)
+        let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
+        Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
     }
 
     /// BLAKE3 of the whole file of a tree that was imported from one.
@@ -410,14 +405,21 @@ fn default_message(planned: &Planned) -> String {
     }
 }
 
-/// Finds out before any work whether the file can be written at all.
-fn check_writable(path: &Path) -> Result<(), RepoError> {
+/// Finds out before any work whether a file of about `bytes` bytes can be written, and tidies up what an
+/// interrupted checkout left beside it.
+fn check_writable(path: &Path, bytes: u64) -> Result<(), RepoError> {
     let directory = directory_of(path);
-    tempfile::Builder::new()
-        .prefix(".ckstore-")
-        .tempfile_in(directory)
-        .map(drop)
-        .map_err(RepoError::io("write in", directory))?;
+    DurableFile::create(path).map(drop).map_err(RepoError::io("write in", directory))?;
+    // What cannot be tidied up does no harm.
+    let _ = durable::remove_leftovers(path);
+    #[cfg(unix)]
+    if let Ok(system) = rustix::fs::statvfs(directory)
+        && system.f_bavail.saturating_mul(system.f_frsize) < bytes
+    {
+        return Err(RepoError::io("write", path)(std::io::ErrorKind::StorageFull.into()));
+    }
+    #[cfg(not(unix))]
+    let _ = bytes;
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -8,6 +8,7 @@ use crate::ledger::LedgerError;
 use crate::migration::declarative::DeclarativeError;
 use crate::migration::engine::EngineError;
 use crate::migration::list::ListError;
+use crate::migration::merge::Conflict;
 use crate::migration::{CatalogueError, ResolveError};
 use crate::object::ObjectId;
 use crate::refname::RefNameError;
@@ -155,6 +156,15 @@ pub enum RepoError {
     ScriptMissing {
         /// The migration.
         migration: String,
+    },
+    /// A migration cannot be undone on content that was changed since.
+    #[error("`{migration}` cannot be undone without losing what came since")]
+    Merge {
+        /// The migration.
+        migration: String,
+        /// What stands in the way.
+        #[source]
+        source: Conflict,
     },
     /// A migration failed; its run is in the ledger.
     #[error("migration `{migration}` failed")]

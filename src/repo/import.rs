@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::format::{self, FileSource, Format, FormatError, Limits, Note, Source};
+use crate::format::{self, FileSource, Format, FormatError, Limits, Note, Scanned, Source};
 use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
 use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::{Applied, REVISION_ENCODING, Revision, Step, StepKind};
 use crate::snapshot;
+use crate::value::Graph;
 
 use super::catalogue::group_rows;
 use super::open::absolute;
@@ -97,6 +98,15 @@ impl From<&Note> for Warning {
 }
 
 impl Repo {
+    /// Finds out whether a file can be imported, as far as that takes no store.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or is not sound.
+    pub fn check_importable(path: &Path, format: Option<Format>) -> Result<(), RepoError> {
+        read_file(path, format).map(drop)
+    }
+
     /// Takes a file into the store as a new revision of a ref, and makes that ref HEAD.
     ///
     /// The same content again stores nothing and makes no revision.
@@ -116,13 +126,7 @@ impl Repo {
         if row.as_ref().is_some_and(|row| row.kind == RefKind::Tag) {
             return Err(RepoError::NotABranch { name: name.to_string(), found: "tag" });
         }
-        let file = open_file(&path)?;
-        let before = Stamp::of(&file.metadata().map_err(RepoError::io("read", &path))?);
-        let source = FileSource::new(file).map_err(RepoError::io("read", &path))?;
-        let failed = |source: FormatError| RepoError::Format { path: path.clone(), source };
-        let limits = Limits::default();
-        let scanned = format::scan(&source, options.format, &limits).map_err(failed)?;
-        let graph = format::decode(&scanned.outline, &limits).map_err(failed)?;
+        let FileRead { source, before, scanned, graph } = read_file(&path, options.format)?;
 
         let catalogue = self.find_catalogue(row.as_ref(), options.catalogue)?;
         let parent = match &row {
@@ -265,6 +269,26 @@ impl Repo {
     }
 }
 
+/// A file that was looked at, and not stored yet.
+struct FileRead {
+    source: FileSource,
+    /// What the system said of it before anything was read.
+    before: Stamp,
+    scanned: Scanned,
+    graph: Graph,
+}
+
+fn read_file(path: &Path, format: Option<Format>) -> Result<FileRead, RepoError> {
+    let file = open_file(path)?;
+    let before = Stamp::of(&file.metadata().map_err(RepoError::io("read", path))?);
+    let source = FileSource::new(file).map_err(RepoError::io("read", path))?;
+    let failed = |source: FormatError| RepoError::Format { path: path.to_owned(), source };
+    let limits = Limits::default();
+    let scanned = format::scan(&source, format, &limits).map_err(failed)?;
+    let graph = format::decode(&scanned.outline, &limits).map_err(failed)?;
+    Ok(FileRead { source, before, scanned, graph })
+}
+
 fn open_file(path: &Path) -> Result<File, RepoError> {
     let metadata = fs::metadata(path).map_err(RepoError::io("open", path))?;
     if metadata.is_dir() {
@@ -283,7 +307,7 @@ fn open_file(path: &Path) -> Result<File, RepoError> {
 /// revision before had them, since training changes weights and not code.
 fn applied_list(
     path: &Path,
-    graph: &crate::value::Graph,
+    graph: &Graph,
     options: &ImportOptions<'_>,
     catalogue: Option<&Catalogue>,
     parent: Option<&Revision>,

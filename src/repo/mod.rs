@@ -15,6 +15,7 @@ mod lock;
 pub mod migration;
 mod log;
 mod ls;
+mod merge;
 mod name;
 mod needs;
 mod numbers;

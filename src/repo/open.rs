@@ -37,7 +37,7 @@ impl Repo {
         if directory.join(LEDGER_FILE).exists() {
             return Err(RepoError::StoreExists { path: directory.to_owned() });
         }
-        fs::create_dir_all(directory).map_err(RepoError::io("make", directory))?;
+        make_folders(directory)?;
         let _lock = Lock::take(directory)?;
         if directory.join(LEDGER_FILE).exists() {
             return Err(RepoError::StoreExists { path: directory.to_owned() });
@@ -113,6 +113,19 @@ impl Repo {
     pub(super) fn reader(&self) -> Reader<'_> {
         self.store.reader(&self.ledger)
     }
+}
+
+/// Makes a folder and those above it, so that they survive a power loss.
+fn make_folders(directory: &Path) -> Result<(), RepoError> {
+    let missing =
+        directory.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(directory).map_err(RepoError::io("make", directory))?;
+    for folder in missing {
+        let above = durable::directory_of(folder);
+        durable::sync_directory(above).map_err(RepoError::io("sync", above))?;
+    }
+    Ok(())
 }
 
 /// The path from the root of the file system, links kept as they are.

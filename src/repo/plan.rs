@@ -1,14 +1,18 @@
 //! What a checkout would do.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::ledger::RefRow;
 use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
+use crate::migration::merge::Conflict;
 use crate::migration::{Catalogue, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::Revision;
 
+use super::merge::Rehearsal;
 use super::state::Lineage;
 use super::{CatalogueSource, Repo, RepoError};
 
@@ -88,7 +92,7 @@ impl Repo {
         let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
         revision.applied = self.applied_of(&revision, &catalogue)?;
         let lineage = self.lineage(&revision)?;
-        let applied = self.applied_for_resolver(&revision, &lineage)?;
+        let mut applied = self.applied_for_resolver(&revision, &lineage)?;
         let resolve = resolver::Options {
             policy: catalogue.policy,
             no_code: options.no_code,
@@ -96,7 +100,23 @@ impl Repo {
             allow_unknown_lineage: options.allow_unknown_lineage,
         };
         let entries = catalogue.entries();
-        let plan = resolver::resolve(applied.as_deref(), &entries, &options.target, &resolve)?;
+        let mut conflicts = HashMap::new();
+        let plan = loop {
+            let plan = resolver::resolve(applied.as_deref(), &entries, &options.target, &resolve);
+            let mut plan = plan.map_err(|error| why_not(error, &mut conflicts))?;
+            match self.rehearse(&revision, &lineage, &catalogue, &plan)? {
+                Rehearsal::Fine(warnings) => {
+                    plan.warnings.extend(warnings);
+                    break plan;
+                }
+                // The next best method is chosen for what cannot be merged.
+                Rehearsal::Refused { migration, conflict } => {
+                    let found = applied.iter_mut().flatten().find(|entry| entry.name == migration);
+                    found.expect("a plan undoes what is applied").mapping = false;
+                    conflicts.extend(conflict.map(|conflict| (migration, conflict)));
+                }
+            }
+        };
         Ok(Planned { row, revision, lineage, catalogue, plan })
     }
 
@@ -106,5 +126,16 @@ impl Repo {
             let what = format!("revision {} is named but not there", id.short());
             crate::ledger::LedgerError::Damaged { what }.into()
         })
+    }
+}
+
+/// Says why a migration cannot be undone, where that is known.
+fn why_not(error: resolver::ResolveError, conflicts: &mut HashMap<String, Conflict>) -> RepoError {
+    match &error {
+        resolver::ResolveError::Irreversible { name } => match conflicts.remove(name) {
+            Some(source) => RepoError::Merge { migration: name.clone(), source },
+            None => error.into(),
+        },
+        _ => error.into(),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::format::Outline;
 use crate::ledger::MemoKey;
-use crate::migration::engine::{self, Computed, EngineError, Entry, StorageBytes};
+use crate::migration::engine::{self, EngineError, Entry, Expr, StorageBytes};
 use crate::migration::list::{self, Listed};
 use crate::migration::plan::{Method, Operation, OperationKind};
 use crate::migration::{Catalogue, ChangeRecord, Migration};
@@ -107,7 +107,7 @@ impl Repo {
             Method::Run => self.run_migrate(from, sources, context, &mut step),
             Method::Script => self.run_rollback(from, sources, context, &mut step),
             Method::Restore => self.restore(from, sources, &mut step),
-            Method::Merge => Err(RepoError::ScriptMissing { migration: operation.migration.clone() }),
+            Method::Merge => self.merge_back(from, sources, &mut step),
         };
         step.finished = context.time();
         match result {
@@ -243,21 +243,22 @@ impl Repo {
         }
 
         let reader = self.reader();
-        let mut bytes = TreeBytes { reader: &reader, tree: &tree };
+        let mut bytes = TreeBytes::of(&reader, &tree);
         let outcome = perform(migration, entry, &graph, &mut bytes, context)?;
         let mut after = outcome.graph;
-        let change = ChangeRecord::between(&graph, &after);
+        let change = ChangeRecord::between(&graph, &after, &outcome.computed);
         check_list(&graph, &after, catalogue, migration)?;
         if place == ListPlace::Edited {
             renamed.iter().for_each(|(old, new)| list::rename(&mut after, &catalogue.list_key, old, new));
         }
-        write_list(&mut after, place, catalogue, entry, migration, applied)?;
+        write_list(&mut after, place, catalogue, entry, &migration.name, applied)?;
 
         let mut writer = self.store.writer(&self.ledger);
         let mut contents = contents_of(&tree);
         contents.resize(after.storages.len(), None);
         for computed in &outcome.computed {
-            let content = store_computed(computed, &after, &mut bytes, &mut writer, migration)?;
+            let length = after.storage(computed.storage).bytes;
+            let content = store_computed(&computed.expr, length, &mut bytes, &mut writer, &migration.name)?;
             contents[computed.storage.index()] = Some(content);
         }
         let (output, _) = snapshot::write_graph(&after, &outline, &contents, &mut writer)?;
@@ -304,7 +305,7 @@ impl Repo {
 
 /// What happens to the list of migrations in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ListPlace {
+pub(super) enum ListPlace {
     /// The file has no place for one.
     Absent,
     /// The entry is added to, or taken from, the one there.
@@ -315,7 +316,7 @@ enum ListPlace {
 
 /// Whether the file's own list is kept, and how. A torch checkpoint always has one; a document or a
 /// safetensors file only where it brought one.
-fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) -> ListPlace {
+pub(super) fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &[Applied]) -> ListPlace {
     let listed = list::read(graph, key).ok().flatten();
     match listed {
         Some(listed) => {
@@ -341,18 +342,19 @@ fn check_list(
     Err(RepoError::ListChanged { migration: migration.name.clone(), key: key.clone() })
 }
 
-fn write_list(
+pub(super) fn write_list(
     graph: &mut Graph,
     place: ListPlace,
     catalogue: &Catalogue,
     entry: Entry,
-    migration: &Migration,
+    migration: &str,
     applied: &[Applied],
 ) -> Result<(), RepoError> {
     let key = &catalogue.list_key;
+    let package = catalogue.get(migration).map(|migration| &migration.package);
     let listed = |entry: &Applied| Listed {
         name: entry.name.clone(),
-        package: Some(migration.package.clone()),
+        package: package.cloned(),
         version: entry.version.clone(),
         is_final: entry.is_final,
         signature: entry.signature.clone(),
@@ -364,7 +366,7 @@ fn write_list(
                 list::append(graph, key, &listed(last))?;
             }
         }
-        (ListPlace::Edited, _) => list::remove_last(graph, key, &migration.name)?,
+        (ListPlace::Edited, _) => list::remove_last(graph, key, migration)?,
         (ListPlace::Replaced, _) => {
             let old = list::read(graph, key)?.unwrap_or_default();
             let all: Vec<Listed> = applied.iter().map(listed).collect();
@@ -373,9 +375,9 @@ fn write_list(
                 Entry::Migrate => (list::Done::Migrate, &all),
                 _ => (list::Done::Rollback, &old),
             };
-            let known = among.iter().find(|entry| entry.name == migration.name);
+            let known = among.iter().find(|entry| entry.name == migration);
             let signature = known.and_then(|entry| entry.signature.as_deref());
-            list::record(graph, done, &migration.name, signature);
+            list::record(graph, done, migration, signature);
         }
     }
     Ok(())
@@ -387,41 +389,51 @@ fn takes_migrations(graph: &Graph) -> bool {
 }
 
 /// Where the bytes of a tree's storages are.
-fn contents_of(tree: &Tree) -> Vec<Option<Content>> {
+pub(super) fn contents_of(tree: &Tree) -> Vec<Option<Content>> {
     let content = |storage: &snapshot::TreeStorage| Content { stored: storage.content, crc32: storage.crc32 };
     tree.storages.iter().map(|storage| Some(content(storage))).collect()
 }
 
-/// Works a new storage out and stores it.
-fn store_computed(
-    computed: &Computed,
-    graph: &Graph,
+/// Works the bytes of a new storage out and stores them.
+pub(super) fn store_computed(
+    expr: &Expr,
+    length: u64,
     bytes: &mut TreeBytes<'_>,
     writer: &mut Writer<'_>,
-    migration: &Migration,
+    migration: &str,
 ) -> Result<Content, RepoError> {
     let failed = |source: EngineError| RepoError::Migration {
-        migration: migration.name.clone(),
+        migration: migration.to_owned(),
         source: Box::new(source),
     };
     let mut spool = tempfile::SpooledTempFile::new(SPOOL_BYTES);
-    engine::evaluate(&computed.expr, bytes, &mut |piece| spool.write_all(piece)).map_err(failed)?;
+    engine::evaluate(expr, bytes, &mut |piece| spool.write_all(piece)).map_err(failed)?;
     let io = |error: io::Error| RepoError::io("write", &std::env::temp_dir())(error);
     spool.seek(SeekFrom::Start(0)).map_err(io)?;
-    let length = graph.storage(computed.storage).bytes;
     Ok(snapshot::write_content(writer, &mut spool, length, Hint::default())?)
 }
 
-/// The bytes of a stored tree's storages, for scripts that look at values and for results that are computed.
-struct TreeBytes<'a> {
+/// The bytes of stored storages, for scripts that look at values and for results that are computed.
+pub(super) struct TreeBytes<'a> {
     reader: &'a Reader<'a>,
-    tree: &'a Tree,
+    storages: Vec<Option<Stored>>,
+}
+
+impl<'a> TreeBytes<'a> {
+    fn of(reader: &'a Reader<'a>, tree: &Tree) -> TreeBytes<'a> {
+        TreeBytes { reader, storages: tree.storages.iter().map(|storage| Some(storage.content)).collect() }
+    }
+
+    /// The bytes of these contents, in the order of the storages of a graph.
+    pub fn of_contents(reader: &'a Reader<'a>, contents: &[Option<Content>]) -> TreeBytes<'a> {
+        TreeBytes { reader, storages: contents.iter().map(|content| content.map(|c| c.stored)).collect() }
+    }
 }
 
 impl StorageBytes for TreeBytes<'_> {
     fn read(&mut self, storage: StorageId, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let storage = self.tree.storages.get(storage.index());
-        let Stored { object, .. } = storage.ok_or(io::ErrorKind::NotFound)?.content;
+        let stored = self.storages.get(storage.index()).copied().flatten();
+        let Stored { object, .. } = stored.ok_or(io::ErrorKind::NotFound)?;
         self.reader.read_range(&object, offset, buffer).map_err(io::Error::other)
     }
 }

@@ -108,6 +108,11 @@ impl Repo {
                 if let Some(step) = run {
                     known.snapshot = reader.contains(&step.input)?;
                     known.trained = tree != Some(step.output);
+                    // Whether it can be undone on changed content is found out when a plan wants it.
+                    known.mapping = known.trained
+                        && known.snapshot
+                        && step.change.is_some()
+                        && reader.contains(&step.output)?;
                     known.script = self.stored_rollback(step)?;
                 }
                 tree = run.filter(|_| !known.trained).map(|step| step.input);

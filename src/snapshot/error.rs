@@ -1,5 +1,7 @@
 //! What can go wrong between files, graphs and stored objects.
 
+use std::io;
+
 use crate::format::FormatError;
 use crate::object::ObjectId;
 use crate::store::StoreError;
@@ -41,6 +43,9 @@ pub enum SnapshotError {
         /// What its bytes give.
         found: u32,
     },
+    /// A compressed entry of the file is damaged.
+    #[error("a compressed entry of the file cannot be inflated")]
+    Inflate(#[source] io::Error),
     /// A tensor's storage was never written.
     #[error("storage `{key}` of the new checkpoint has no bytes")]
     NoContent {

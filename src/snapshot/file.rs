@@ -9,6 +9,7 @@ use crate::store::{Hint, Writer};
 use crate::value::{Graph, Storage, StorageId};
 
 use super::graph::{item_bytes, tensors};
+use super::inflate::Inflated;
 use super::{SnapshotError, Stored, Tree, TreePart, TreeStorage};
 
 /// A file that was stored.
@@ -122,17 +123,29 @@ fn write_span(
 ) -> Result<TreeStorage, SnapshotError> {
     let mut crc = crc32fast::Hasher::new();
     let mut reader = SpanReader { source, offset: span.offset, rest: span.bytes };
-    let object = writer.put_stream(&mut reader, span.bytes, hint, &mut |bytes| {
+    let mut tap = |bytes: &[u8]| {
         crc.update(bytes);
         tap(bytes);
-    })?;
+    };
+    // What the container's CRC-32 covers: the storage, or all that it inflates to.
+    let (object, covered) = match span.inflated {
+        None => (writer.put_stream(&mut reader, storage.bytes, hint, &mut tap)?, None),
+        Some(skipped) => {
+            let mut inflated = Inflated::new(reader);
+            inflated.skip(skipped).map_err(SnapshotError::Inflate)?;
+            let object = writer.put_stream(&mut inflated, storage.bytes, hint, &mut tap)?;
+            (object, Some(inflated.finish().map_err(SnapshotError::Inflate)?))
+        }
+    };
     let crc32 = crc.finalize();
+    let found = covered.unwrap_or(crc32);
     match span.crc32 {
-        Some(expected) if expected != crc32 => {
-            Err(SnapshotError::Crc { key: storage.key.clone(), expected, found: crc32 })
+        Some(expected) if expected != found => {
+            Err(SnapshotError::Crc { key: storage.key.clone(), expected, found })
         }
         _ => {
-            Ok(TreeStorage { key: storage.key.clone(), content: Stored { object, bytes: span.bytes }, crc32 })
+            let content = Stored { object, bytes: storage.bytes };
+            Ok(TreeStorage { key: storage.key.clone(), content, crc32 })
         }
     }
 }

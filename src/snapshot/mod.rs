@@ -8,6 +8,7 @@ mod error;
 mod export;
 mod file;
 mod graph;
+mod inflate;
 mod load;
 mod tree;
 mod wire;

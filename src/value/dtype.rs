@@ -6,7 +6,8 @@ macro_rules! dtypes {
     ($($(#[$doc:meta])* $variant:ident, $code:literal, $name:literal, $size:literal;)*) => {
         /// The element type of a tensor.
         ///
-        /// Names are PyTorch's, without the `torch.` in front. Types that hold less than a byte per
+        /// Names are PyTorch's, without the `torch.` in front, and GGML's for its quantized blocks; there, an
+        /// element is a whole block. Types that hold less than a byte per
         /// element are listed with the size of the byte or word that packs them, as PyTorch does.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
@@ -111,6 +112,58 @@ dtypes! {
     Bits8, 31, "bits8", 1;
     /// Uninterpreted two bytes.
     Bits16, 32, "bits16", 2;
+    /// A block of 32 quantized values, GGML's `Q4_0`.
+    Q40, 66, "q4_0", 18;
+    /// A block of 32 quantized values, GGML's `Q4_1`.
+    Q41, 67, "q4_1", 20;
+    /// A block of 32 quantized values, GGML's `Q5_0`.
+    Q50, 70, "q5_0", 22;
+    /// A block of 32 quantized values, GGML's `Q5_1`.
+    Q51, 71, "q5_1", 24;
+    /// A block of 32 quantized values, GGML's `Q8_0`.
+    Q80, 72, "q8_0", 34;
+    /// A block of 32 quantized values, GGML's `Q8_1`.
+    Q81, 73, "q8_1", 40;
+    /// A block of 256 quantized values, GGML's `Q2_K`.
+    Q2K, 74, "q2_k", 84;
+    /// A block of 256 quantized values, GGML's `Q3_K`.
+    Q3K, 75, "q3_k", 110;
+    /// A block of 256 quantized values, GGML's `Q4_K`.
+    Q4K, 76, "q4_k", 144;
+    /// A block of 256 quantized values, GGML's `Q5_K`.
+    Q5K, 77, "q5_k", 176;
+    /// A block of 256 quantized values, GGML's `Q6_K`.
+    Q6K, 78, "q6_k", 210;
+    /// A block of 256 quantized values, GGML's `Q8_K`.
+    Q8K, 79, "q8_k", 292;
+    /// A block of 256 quantized values, GGML's `IQ2_XXS`.
+    Iq2Xxs, 80, "iq2_xxs", 66;
+    /// A block of 256 quantized values, GGML's `IQ2_XS`.
+    Iq2Xs, 81, "iq2_xs", 74;
+    /// A block of 256 quantized values, GGML's `IQ3_XXS`.
+    Iq3Xxs, 82, "iq3_xxs", 98;
+    /// A block of 256 quantized values, GGML's `IQ1_S`.
+    Iq1S, 83, "iq1_s", 50;
+    /// A block of 32 quantized values, GGML's `IQ4_NL`.
+    Iq4Nl, 84, "iq4_nl", 18;
+    /// A block of 256 quantized values, GGML's `IQ3_S`.
+    Iq3S, 85, "iq3_s", 110;
+    /// A block of 256 quantized values, GGML's `IQ2_S`.
+    Iq2S, 86, "iq2_s", 82;
+    /// A block of 256 quantized values, GGML's `IQ4_XS`.
+    Iq4Xs, 87, "iq4_xs", 136;
+    /// A block of 256 quantized values, GGML's `IQ1_M`.
+    Iq1M, 93, "iq1_m", 56;
+    /// A block of 256 quantized values, GGML's `TQ1_0`.
+    Tq10, 98, "tq1_0", 54;
+    /// A block of 256 quantized values, GGML's `TQ2_0`.
+    Tq20, 99, "tq2_0", 66;
+    /// A block of 32 quantized values, GGML's `MXFP4`.
+    Mxfp4, 103, "mxfp4", 17;
+    /// A block of 64 quantized values, GGML's `NVFP4`.
+    Nvfp4, 104, "nvfp4", 36;
+    /// A block of 128 quantized values, GGML's `Q1_0`.
+    Q10, 105, "q1_0", 18;
 }
 
 impl std::fmt::Display for Dtype {

@@ -18,7 +18,11 @@ pub struct Place {
     pub repeated: bool,
 }
 
-/// Every place that is reachable from the root, parents before children, in the checkpoint's order.
+/// Places deeper than this many steps are not visited: a path is as long as its place is deep, so hostile
+/// nesting would take memory in the square of its depth. No framework comes near.
+pub const MAX_DEPTH: usize = 1000;
+
+/// Every place that is reachable from the root and at most [`MAX_DEPTH`] steps away, parents before children, in the checkpoint's order.
 ///
 /// Containers and objects are visited once, so cycles end. Where an object's state is a dict, its
 /// entries are steps below the object, as attributes are in Python. Arguments of a call are steps
@@ -27,13 +31,13 @@ pub struct Place {
 pub fn places(graph: &Graph) -> Vec<Place> {
     let mut seen = HashSet::new();
     let mut out = Vec::new();
-    let mut todo = vec![(Path::root(), graph.root, None)];
+    let mut todo = vec![(Path::root(), graph.root, None, 0)];
     let mut below = Vec::new();
-    while let Some((path, node, parent)) = todo.pop() {
+    while let Some((path, node, parent, depth)) = todo.pop() {
         let repeated = !is_atom(graph.kind(node)) && !seen.insert(node);
-        if !repeated {
+        if !repeated && depth < MAX_DEPTH {
             steps_below(graph, &path, node, &mut below);
-            todo.extend(below.drain(..).rev().map(|(path, child)| (path, child, Some(node))));
+            todo.extend(below.drain(..).rev().map(|(path, child)| (path, child, Some(node), depth + 1)));
         }
         out.push(Place { path, node, parent, repeated });
     }
@@ -180,6 +184,18 @@ mod tests {
         let found: Vec<_> =
             places(&graph).into_iter().map(|p| (p.path.as_str().to_owned(), p.repeated)).collect();
         assert_eq!(found, [(String::new(), false), ("me".to_owned(), true)]);
+    }
+
+    #[test]
+    fn nesting_without_end_is_cut_off() {
+        let mut graph = Graph::new();
+        let mut inner = graph.root;
+        for _ in 0..100_000 {
+            let list = graph.add(Kind::List);
+            graph.node_mut(inner).tail.push(Tail::Append(list));
+            inner = list;
+        }
+        assert_eq!(places(&graph).len(), MAX_DEPTH + 1);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Behaviour of the whole program, one topic to a file.
 
+mod bad_input;
 mod console;
+mod crash;
+mod errors;
 mod fsck;
 mod gc;
+mod layering;
 mod reference;
 mod support;

@@ -5,6 +5,7 @@
 //! `Lib/pickletools.py`.
 
 mod emit;
+pub(super) mod file;
 mod names;
 mod op;
 mod read;

@@ -38,6 +38,8 @@ pub enum Piece {
     Int(u64),
     /// A truth value.
     Bool(bool),
+    /// `None`.
+    None,
     /// Begins a tuple.
     Mark,
     /// Ends a tuple of the values since its mark.
@@ -442,6 +444,7 @@ impl Writer<'_> {
             Piece::Global { module, name } => drop(self.emit.global(&module, &name)?),
             Piece::Int(value) => self.emit.int(&BigInt::from(value)),
             Piece::Bool(value) => self.emit.bool(value),
+            Piece::None => self.emit.op(NONE),
             Piece::Mark => self.emit.op(MARK),
             Piece::Tuple(length) => self.emit.tuple(length),
             Piece::PersistentId => self.emit.op(BINPERSID),

@@ -5,7 +5,7 @@
 
 use super::super::outline::Parts;
 use super::super::{Outline, Part};
-use super::{ALIGNMENT, PREFIX};
+use super::{ALIGNMENT, ATTACHED, PREFIX};
 use crate::value::StorageId;
 
 /// From this value on, lengths and offsets are in the zip64 field.
@@ -37,7 +37,10 @@ pub(super) fn lay_out(outline: &mut Outline, extras_before: usize, storage_crcs:
         archive.extra(outline, index);
     }
     for (index, (storage, crc)) in outline.storages.iter().zip(storage_crcs).enumerate() {
-        let name = format!("data/{}", storage.key);
+        let name = match storage.key.strip_prefix(ATTACHED) {
+            Some(name) => name.to_owned(),
+            None => format!("data/{}", storage.key),
+        };
         archive.add(&name, storage.bytes, *crc, Part::Storage(StorageId(index as u32)));
     }
     for index in extras_before.min(count)..count {

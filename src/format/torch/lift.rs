@@ -2,17 +2,27 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, Tail, Tensor};
+use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, Tensor};
 
-use super::super::{FormatError, Limits};
+use super::super::{FormatError, Limits, merge};
 use super::TorchError;
 use super::storage::dtype_of_class;
+
+/// How a file names its storages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// As zips do: every persistent id is a storage.
+    Zip,
+    /// As files before PyTorch 1.6 do: a persistent id can also be a class with its source, and a storage
+    /// can be a view of another.
+    Legacy,
+}
 
 /// Turns persistent ids of storages into [`Kind::Storage`] and calls that rebuild a tensor from one into
 /// [`Kind::Tensor`], each at its own node; then drops the nodes that nothing refers to any more.
 ///
 /// Calls in any other form stay calls, with the storage inside.
-pub(super) fn lift(graph: &mut Graph, limits: &Limits) -> Result<(), FormatError> {
+pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Result<(), FormatError> {
     let keys: HashMap<String, StorageId> = graph
         .storages
         .iter()
@@ -24,10 +34,13 @@ pub(super) fn lift(graph: &mut Graph, limits: &Limits) -> Result<(), FormatError
     let mut disputed = vec![false; graph.storages.len()];
     let ids = || (0..graph.nodes.len() as u32).map(NodeId);
     let mut storages = Vec::new();
+    let mut views = HashMap::new();
     for id in ids() {
         match graph.kind(id) {
+            Kind::PersistentId(inner) if dialect == Dialect::Legacy && is_class_reference(graph, *inner) => {}
             Kind::PersistentId(inner) => {
-                let reference = storage_reference(graph, *inner, &keys)?;
+                let (reference, view) = storage_reference(graph, *inner, dialect, &keys)?;
+                views.extend(view.map(|view| (id, view)));
                 let first = classes.entry(reference.storage).or_insert_with(|| reference.class.clone());
                 disputed[reference.storage.index()] |= *first != reference.class;
                 storages.push((id, reference));
@@ -43,23 +56,56 @@ pub(super) fn lift(graph: &mut Graph, limits: &Limits) -> Result<(), FormatError
     }
     let uses = uses(graph);
     for id in (0..graph.nodes.len() as u32).map(NodeId) {
-        if let Some(tensor) = tensor(graph, id, &uses, &disputed, limits)? {
+        if let Some(tensor) = tensor(graph, id, &uses, &disputed, &views, limits)? {
             graph.node_mut(id).kind = Kind::Tensor(Box::new(tensor));
         }
     }
-    compact(graph);
+    let kept = compact(graph);
+    if views.keys().any(|id| kept[id.index()]) {
+        return Err(TorchError::BadReference("it is a view of a storage, and no tensor's").into());
+    }
     Ok(())
 }
 
-/// Reads `('storage', class, key, location, elements)`.
+/// Whether a persistent id is `('module', class, file, source)`, which stands for the class.
+pub(super) fn is_class_reference(graph: &Graph, id: NodeId) -> bool {
+    let Kind::Tuple(items) = graph.kind(id) else { return false };
+    items.len() == 4 && graph.as_str(items[0]) == Some("module")
+}
+
+/// The part of a storage that a persistent id of the old form means.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    offset: u64,
+    elements: u64,
+}
+
+/// The key and the class of the storage that a persistent id names, if it names one.
+pub(super) fn storage_key(graph: &Graph, id: NodeId) -> Option<(&str, String, u64)> {
+    let Kind::Tuple(items) = graph.kind(id) else { return None };
+    let [tag, class, key, _, elements, ..] = items.as_slice() else { return None };
+    let (module, name) = graph.as_global(*class)?;
+    let elements = u64::try_from(graph.as_int(*elements)?).ok()?;
+    (graph.as_str(*tag)? == "storage").then_some((graph.as_str(*key)?, format!("{module}.{name}"), elements))
+}
+
+/// Reads `('storage', class, key, location, elements)`, in the old form with a sixth part: `None`, or the
+/// key, offset and length of a view of that storage.
 fn storage_reference(
     graph: &Graph,
     id: NodeId,
+    dialect: Dialect,
     keys: &HashMap<String, StorageId>,
-) -> Result<StorageRef, TorchError> {
+) -> Result<(StorageRef, Option<View>), TorchError> {
     let bad = TorchError::BadReference;
     let Kind::Tuple(items) = graph.kind(id) else { return Err(bad("it is no tuple")) };
-    let &[tag, class, key, location, elements] = items.as_slice() else {
+    let (items, view) = match (items.as_slice(), dialect) {
+        (items @ [_, _, _, _, _], Dialect::Zip) => (items, None),
+        ([items @ .., view], Dialect::Legacy) if items.len() == 5 => (items, Some(*view)),
+        (_, Dialect::Zip) => return Err(bad("it has not five parts")),
+        (_, Dialect::Legacy) => return Err(bad("it has not six parts")),
+    };
+    let &[tag, class, key, location, elements] = items else {
         return Err(bad("it has not five parts"));
     };
     if graph.as_str(tag) != Some("storage") {
@@ -78,7 +124,19 @@ fn storage_reference(
     if found != expected {
         return Err(TorchError::StorageLength { key: key.to_owned(), expected, found });
     }
-    Ok(StorageRef { storage, class, location, elements })
+    let view = match view.map(|view| graph.kind(view)) {
+        None | Some(Kind::None) => None,
+        Some(Kind::Tuple(parts)) if parts.len() == 3 => {
+            let part = |place: usize| natural(graph, parts[place]).ok_or(bad("its view is damaged"));
+            let view = View { offset: part(1)?, elements: part(2)? };
+            if view.offset.checked_add(view.elements).is_none_or(|end| end > elements) {
+                return Err(bad("its view reaches beyond it"));
+            }
+            Some(view)
+        }
+        Some(_) => return Err(bad("its view is damaged")),
+    };
+    Ok((StorageRef { storage, class, location, elements }, view))
 }
 
 /// The tensor that a call rebuilds, if it is such a call in a known form.
@@ -87,6 +145,7 @@ fn tensor(
     id: NodeId,
     uses: &[u8],
     disputed: &[bool],
+    views: &HashMap<NodeId, View>,
     limits: &Limits,
 ) -> Result<Option<Tensor>, TorchError> {
     let Kind::Reduce { callee, args } = graph.kind(id) else { return Ok(None) };
@@ -102,6 +161,7 @@ fn tensor(
         }
         _ => return Ok(None),
     };
+    let view = views.get(storage);
     let Kind::Storage(storage) = graph.kind(*storage) else { return Ok(None) };
     if disputed[storage.storage.index()] {
         return Ok(None);
@@ -113,7 +173,7 @@ fn tensor(
         _ => return Ok(None),
     };
     let bad = |problem| TorchError::Tensor { key: graph.storage(storage.storage).key.clone(), problem };
-    let tensor = Tensor {
+    let mut tensor = Tensor {
         dtype,
         offset: natural(graph, parts[0]).ok_or_else(|| bad("its offset is no natural number"))?,
         shape: naturals(graph, parts[1]).ok_or_else(|| bad("its shape is no tuple of natural numbers"))?,
@@ -131,6 +191,20 @@ fn tensor(
     let end = tensor.end_byte().ok_or_else(|| bad("it reaches further than can be counted"))?;
     if end > graph.storage(storage.storage).bytes {
         return Err(bad("it reaches beyond its storage"));
+    }
+    if let Some(view) = view {
+        let reached = end / tensor.dtype.item_bytes();
+        if reached > view.elements {
+            return Err(bad("it reaches beyond its view"));
+        }
+        tensor.offset = tensor
+            .offset
+            .checked_add(view.offset)
+            .filter(|_| tensor.end_byte().is_some())
+            .ok_or_else(|| bad("it reaches further than can be counted"))?;
+        if tensor.end_byte().is_none_or(|end| end > graph.storage(storage.storage).bytes) {
+            return Err(bad("it reaches beyond its storage"));
+        }
     }
     Ok(Some(tensor))
 }
@@ -178,8 +252,8 @@ fn uses(graph: &Graph) -> Vec<u8> {
     uses
 }
 
-/// Drops what the root does not reach; the rest keeps its order.
-fn compact(graph: &mut Graph) {
+/// Drops what the root does not reach; the rest keeps its order. Tells what was kept.
+fn compact(graph: &mut Graph) -> Vec<bool> {
     let mut reached = vec![false; graph.nodes.len()];
     let mut todo = vec![graph.root];
     reached[graph.root.index()] = true;
@@ -207,25 +281,7 @@ fn compact(graph: &mut Graph) {
     graph.nodes.shrink_to_fit();
     graph.root = places[graph.root.index()];
     for node in &mut graph.nodes {
-        let each = |id: &mut NodeId| *id = places[id.index()];
-        match &mut node.kind {
-            Kind::Tuple(items) | Kind::FrozenSet(items) | Kind::Instance(items) => {
-                items.iter_mut().for_each(each);
-            }
-            Kind::ReadonlyBuffer(inner) | Kind::PersistentId(inner) => each(inner),
-            Kind::ComputedGlobal { module, name } => [module, name].into_iter().for_each(each),
-            Kind::Reduce { callee, args } => [callee, args].into_iter().for_each(each),
-            Kind::NewObj { class, args } => [class, args].into_iter().for_each(each),
-            Kind::NewObjEx { class, args, kwargs } => [class, args, kwargs].into_iter().for_each(each),
-            Kind::Tensor(tensor) => tensor.hooks.iter_mut().chain(&mut tensor.metadata).for_each(each),
-            _ => {}
-        }
-        for step in &mut node.tail {
-            match step {
-                Tail::Append(item) | Tail::Build(item) | Tail::Effect(item) => each(item),
-                Tail::Set(key, value) => [key, value].into_iter().for_each(each),
-                Tail::Add(items) => items.iter_mut().for_each(each),
-            }
-        }
+        merge::each_child(node, |id| *id = places[id.index()]);
     }
+    reached
 }

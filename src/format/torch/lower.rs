@@ -8,22 +8,32 @@ use crate::value::{Graph, Kind, NodeId, StorageId, StorageRef, Tensor};
 use super::super::pickle::{self, Piece};
 use super::super::{FormatError, StorageFacts};
 use super::TorchError;
+use super::lift::Dialect;
 use super::storage::{UNTYPED, class_of_dtype, dtype_of_class};
 
 /// A graph as `data.pkl`, and the storages that it uses.
 pub(super) struct Lowered {
     pub pickle: Vec<u8>,
     /// In the order of first use, which is that of their keys.
-    pub used: Vec<(StorageId, StorageFacts)>,
+    pub used: Vec<Used>,
+}
+
+/// A storage that a graph uses.
+pub(super) struct Used {
+    pub id: StorageId,
+    pub facts: StorageFacts,
+    /// Length in elements of its class.
+    pub elements: u64,
 }
 
 /// Writes a graph's pickle.
 pub(super) fn lower(
     graph: &Graph,
     protocol: u8,
+    dialect: Dialect,
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Lowered, FormatError> {
-    let lower = Lower { graph, facts, protocol, classes: classes(graph), used: RefCell::default() };
+    let lower = Lower { graph, facts, protocol, dialect, classes: classes(graph), used: RefCell::default() };
     let pickle = pickle::write_with(graph, protocol, &|id| lower.pieces(id))?;
     Ok(Lowered { pickle, used: lower.used.into_inner().order })
 }
@@ -32,13 +42,14 @@ struct Lower<'a> {
     graph: &'a Graph,
     facts: &'a dyn Fn(StorageId) -> StorageFacts,
     protocol: u8,
+    dialect: Dialect,
     classes: HashMap<StorageId, String>,
-    used: RefCell<Used>,
+    used: RefCell<Numbers>,
 }
 
 #[derive(Default)]
-struct Used {
-    order: Vec<(StorageId, StorageFacts)>,
+struct Numbers {
+    order: Vec<Used>,
     keys: HashMap<StorageId, usize>,
 }
 
@@ -84,18 +95,19 @@ impl Lower<'_> {
     fn storage(&self, reference: &StorageRef, out: &mut Vec<Piece>) -> Result<u64, TorchError> {
         let id = reference.storage;
         let mut used = self.used.borrow_mut();
+        let class = self.classes.get(&id).map_or(UNTYPED, String::as_str);
+        let item_bytes = dtype_of_class(class).map_or(1, |dtype| dtype.item_bytes());
         let number = match used.keys.get(&id) {
             Some(&number) => number,
             None => {
                 let number = used.order.len();
-                used.order.push((id, (self.facts)(id)));
+                let facts = (self.facts)(id);
+                used.order.push(Used { id, facts, elements: facts.bytes / item_bytes });
                 used.keys.insert(id, number);
                 number
             }
         };
-        let bytes = used.order[number].1.bytes;
-        let class = self.classes.get(&id).map_or(UNTYPED, String::as_str);
-        let item_bytes = dtype_of_class(class).map_or(1, |dtype| dtype.item_bytes());
+        let bytes = used.order[number].facts.bytes;
         if !bytes.is_multiple_of(item_bytes) {
             let key = self.graph.storage(id).key.clone();
             return Err(TorchError::Tensor { key, problem: "its storage ends inside an element" });
@@ -109,9 +121,12 @@ impl Lower<'_> {
             Piece::Text(number.to_string()),
             Piece::Text(location.to_owned()),
             Piece::Int(bytes / item_bytes),
-            Piece::Tuple(5),
-            Piece::PersistentId,
         ]);
+        match self.dialect {
+            Dialect::Zip => out.push(Piece::Tuple(5)),
+            Dialect::Legacy => out.extend([Piece::None, Piece::Tuple(6)]),
+        }
+        out.push(Piece::PersistentId);
         Ok(bytes)
     }
 

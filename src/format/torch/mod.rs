@@ -3,6 +3,7 @@
 //! Layout: PyTorch's `caffe2/serialize/inline_container.cc`; meaning: `torch/serialization.py`.
 
 mod layout;
+mod legacy;
 mod lift;
 mod lower;
 mod scan;
@@ -10,8 +11,13 @@ mod storage;
 
 use crate::value::{Graph, Storage, StorageId};
 
+use lift::Dialect;
+
 use super::{Encoded, Extra, FormatError, Limits, Outline, Part, StorageFacts, pickle};
 
+pub(super) use legacy::{
+    decode as decode_legacy, encode as encode_legacy, is_one as is_legacy, scan as scan_legacy,
+};
 pub(super) use scan::{detect, scan};
 
 /// Why a torch file is not sound, or a value cannot become one.
@@ -56,6 +62,9 @@ pub enum TorchError {
         /// In the file.
         found: u64,
     },
+    /// The heads of a file from before PyTorch 1.6 are not as they must be.
+    #[error("the head of the file is damaged: {0}")]
+    Head(&'static str),
     /// A tensor's arguments make no tensor.
     #[error("a tensor over storage `{key}` is damaged: {problem}")]
     Tensor {
@@ -70,7 +79,7 @@ pub enum TorchError {
 pub(super) fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> {
     let mut graph = pickle::read(&outline.skeleton, limits)?.graph;
     graph.storages.clone_from(&outline.storages);
-    lift::lift(&mut graph, limits)?;
+    lift::lift(&mut graph, Dialect::Zip, limits)?;
     Ok(graph)
 }
 
@@ -87,18 +96,26 @@ pub(super) fn encode(
         [0x80, protocol, ..] => *protocol,
         skeleton => pickle::read(skeleton, &Limits::default())?.protocol,
     };
-    let lowered = lower::lower(graph, protocol, facts)?;
+    let lowered = lower::lower(graph, protocol, Dialect::Zip, facts)?;
     let mut storages: Vec<Storage> = Vec::with_capacity(lowered.used.len());
     let mut numbered: Vec<usize> = (0..lowered.used.len()).collect();
     if like.attributes.get(STORAGE_ORDER).is_some_and(|order| order == BY_TEXT) {
         numbered.sort_by_key(|number| number.to_string());
     }
-    let order: Vec<StorageId> = numbered.iter().map(|&number| lowered.used[number].0).collect();
+    let mut order: Vec<StorageId> = numbered.iter().map(|&number| lowered.used[number].id).collect();
     let mut crcs = Vec::with_capacity(order.len());
     for &number in &numbered {
-        let facts = lowered.used[number].1;
+        let facts = lowered.used[number].facts;
         storages.push(Storage { key: number.to_string(), bytes: facts.bytes });
         crcs.push(facts.crc32);
+    }
+    for (place, storage) in (0..).zip(&graph.storages) {
+        if storage.key.starts_with(ATTACHED) && like.storages.iter().any(|kept| kept.key == storage.key) {
+            let facts = facts(StorageId(place));
+            order.push(StorageId(place));
+            storages.push(Storage { key: storage.key.clone(), bytes: facts.bytes });
+            crcs.push(facts.crc32);
+        }
     }
 
     let mut outline = Outline {
@@ -113,6 +130,11 @@ pub(super) fn encode(
     Ok(Encoded { outline, order })
 }
 
+/// What stands before the name of a large entry that is no storage of a tensor; no entry of an archive can be
+/// called so.
+const ATTACHED: &str = "./";
+/// What stands before the name of an entry in the form in which the archive holds it: deflated.
+const DEFLATED: &str = "../";
 /// The attribute that names the archive's top directory.
 const PREFIX: &str = "prefix";
 /// The attribute that says to which multiple of bytes contents are aligned.

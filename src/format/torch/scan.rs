@@ -6,42 +6,66 @@ use crate::value::{Storage, StorageId};
 
 use super::super::detect::kept_as_bytes;
 use super::super::error::check_limit;
+use super::super::npz;
 use super::super::outline::Parts;
 use super::super::source::read;
 use super::super::zip::{self, Directory, Entry};
 use super::super::{Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span};
-use super::{ALIGNMENT, BY_TEXT, PREFIX, STORAGE_ORDER, TorchError};
+use super::{ALIGNMENT, ATTACHED, BY_TEXT, DEFLATED, PREFIX, STORAGE_ORDER, TorchError};
+
+/// From this length on, an entry beside the tensors is no longer held in memory, in bytes.
+const LARGE_EXTRA_BYTES: u64 = 1 << 20;
 
 /// Tells what kind of zip a file is that begins as one.
 pub(in crate::format) fn detect(
     source: &dyn Source,
     limits: &Limits,
 ) -> Result<(Format, Option<Note>), FormatError> {
-    let directory = zip::directory(source, limits)?;
+    let directory = match zip::directory(source, limits) {
+        Ok(directory) => directory,
+        Err(FormatError::Zip(error)) => {
+            return match zip::row(source, limits)? {
+                Some(_) => Ok((Format::TorchRow, None)),
+                None => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    if npz::is_one(&directory) {
+        return Ok((Format::Npz, None));
+    }
     let Some(prefix) = prefix_of(&directory) else {
-        return Ok((Format::Bytes, Some(kept_as_bytes("a zip file"))));
+        return Ok((Format::Zip, None));
     };
     let has = |test: &dyn Fn(&str) -> bool| {
         directory.entries.iter().any(|entry| below(prefix, &entry.name).is_some_and(test))
     };
     if !has(&|name| name == "data.pkl") || !has(&|name| name == "version") {
-        return Ok((Format::Bytes, Some(kept_as_bytes("a zip file"))));
+        return Ok((Format::Zip, None));
     }
-    if has(&|name| name == "constants.pkl" || name.starts_with("code/")) {
-        return Ok((Format::Bytes, Some(kept_as_bytes("a TorchScript archive"))));
+    let byteorder = directory.entries.iter().find(|entry| below(prefix, &entry.name) == Some("byteorder"));
+    if let Some(entry) = byteorder
+        && zip::content(source, entry, limits)? == b"big"
+    {
+        return Ok((Format::Zip, Some(kept_as_bytes("a torch file of a big-endian machine"))));
     }
-    if has(&|name| name.starts_with("tensors/")) {
-        return Ok((Format::Bytes, Some(kept_as_bytes("a torch zip of the trial form of PyTorch 1.4"))));
+    if has(&|name| name == "constants.pkl" || name.starts_with("code/") || name.starts_with("tensors/")) {
+        return Ok((Format::TorchArchive, None));
     }
     Ok((Format::TorchZip, None))
 }
 
 /// Finds out what a torch zip is made of, checking the CRC-32 of all entries but storages.
-pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
+pub(in crate::format) fn scan(
+    source: &dyn Source,
+    format: Format,
+    limits: &Limits,
+) -> Result<Scanned, FormatError> {
     let directory = zip::directory(source, limits)?;
     let prefix = prefix_of(&directory).ok_or(TorchError::MissingEntry("data.pkl"))?.to_owned();
     let mut scan = Scan {
         source,
+        format,
         limits,
         parts: Parts::default(),
         offset: 0,
@@ -75,7 +99,7 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
         attributes.insert(STORAGE_ORDER.to_owned(), BY_TEXT.to_owned());
     }
     let outline = Outline {
-        format: Format::TorchZip,
+        format,
         skeleton,
         attributes,
         extras: scan.extras,
@@ -87,6 +111,7 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
 
 struct Scan<'a> {
     source: &'a dyn Source,
+    format: Format,
     limits: &'a Limits,
     parts: Parts,
     /// Up to where the parts reach.
@@ -102,14 +127,19 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn entry(&mut self, entry: &Entry, name: &str) -> Result<(), FormatError> {
         self.literal_until(entry.data_offset)?;
-        let part = if let Some(key) = name.strip_prefix("data/") {
-            if entry.method != 0 {
-                return Err(zip::unsupported(entry, "a compressed storage"));
+        let part = if let Some(key) = self.storage_key(name) {
+            zip::check_inflated(entry, self.limits)?;
+            let id = self.storage(key, entry, entry.method == 8);
+            if entry.method == 8 {
+                // The deflated form is what the file is made of; the tensors look into what it inflates to.
+                let form = self.storage(format!("{DEFLATED}{name}"), entry, false);
+                self.parts.push(Part::Storage(form));
+                self.offset = entry.data_offset + entry.stored_bytes;
+                return Ok(());
             }
-            let id = StorageId(self.storages.len() as u32);
-            self.storages.push(Storage { key: key.to_owned(), bytes: entry.bytes });
-            self.spans.push(Span { offset: entry.data_offset, bytes: entry.bytes, crc32: Some(entry.crc32) });
             Part::Storage(id)
+        } else if entry.method == 0 && entry.bytes >= LARGE_EXTRA_BYTES && name != "data.pkl" {
+            Part::Storage(self.storage(format!("{ATTACHED}{name}"), entry, false))
         } else if name == "data.pkl" {
             check_limit("`data.pkl`", entry.bytes.max(entry.stored_bytes), self.limits.skeleton_bytes)?;
             self.skeleton = Some(zip::content(self.source, entry, self.limits)?);
@@ -128,6 +158,32 @@ impl Scan<'_> {
             self.offset = entry.data_offset + entry.stored_bytes;
         }
         Ok(())
+    }
+
+    /// The key of the storage that an entry holds, if it holds one.
+    fn storage_key(&self, name: &str) -> Option<String> {
+        if let Some(key) = name.strip_prefix("data/") {
+            return Some(key.to_owned());
+        }
+        if self.format == Format::TorchZip {
+            return None;
+        }
+        // PyTorch 1.4's trial form names a storage by its address; constants are TorchScript's own.
+        let key = name.strip_prefix("tensors/").map(str::to_owned);
+        key.or_else(|| name.starts_with("constants/").then(|| format!("{ATTACHED}{name}")))
+    }
+
+    fn storage(&mut self, key: String, entry: &Entry, deflated: bool) -> StorageId {
+        let id = StorageId(self.storages.len() as u32);
+        let is_form = key.starts_with(DEFLATED);
+        self.storages.push(Storage { key, bytes: if is_form { entry.stored_bytes } else { entry.bytes } });
+        self.spans.push(Span {
+            offset: entry.data_offset,
+            bytes: entry.stored_bytes,
+            crc32: (!is_form).then_some(entry.crc32),
+            inflated: deflated.then_some(0),
+        });
+        id
     }
 
     fn literal_until(&mut self, end: u64) -> Result<(), FormatError> {

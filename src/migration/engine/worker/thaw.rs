@@ -3,7 +3,7 @@
 //! Containers are real dicts, lists, tuples and sets. Instances are shells whose attributes are shown when
 //! somebody looks; below them nothing is made before that.
 
-use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyList, PySet, PyStr};
+use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyInt, PyList, PySet, PyStr};
 use rustpython_vm::common::wtf8::Wtf8Buf;
 use rustpython_vm::{AsObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine};
 
@@ -87,7 +87,12 @@ impl Host {
     }
 
     fn keep(&self, id: NodeId, object: PyObjectRef) {
-        if self.form(id) != Form::Atom && !is_empty_tuple(&object) {
+        let own = match self.graph().kind(id) {
+            Kind::Str(text) => text.len() > 1,
+            Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_) => true,
+            _ => self.form(id) != Form::Atom && !is_empty_tuple(&object),
+        };
+        if own {
             self.ids.borrow_mut().insert(address(&object), id);
         }
         self.objects.borrow_mut()[id.index()] = Some(object);
@@ -198,7 +203,8 @@ impl Host {
         Ok(match self.graph().kind(id) {
             Kind::None => ctx.none(),
             Kind::Bool(value) => ctx.new_bool(*value).into(),
-            Kind::Int(value) => ctx.new_int(*value).into(),
+            // Not one of the interpreter's shared small integers: a number that a script moves keeps its node.
+            Kind::Int(value) => PyInt::from(*value).into_ref(ctx).into(),
             Kind::BigInt(value) => {
                 let bytes = ctx.new_bytes(value.to_signed_bytes_le());
                 vm.call_method(&self.python, "int_from_bytes", (bytes,))?

@@ -1,0 +1,193 @@
+//! Folders as one checkpoint: files with what each of them holds, directories and links.
+//!
+//! The files lie behind each other in the order of their paths; the list of all entries is the skeleton. What
+//! a folder shows depends on what it is: the shards of a Hugging Face model are one dict of tensors, those of
+//! `torch.distributed.checkpoint` too, and any other folder is a dict by path.
+
+mod dcp;
+mod hf;
+mod list;
+mod walk;
+
+use crate::value::{Graph, Kind, StorageId, Tail};
+
+use super::group::{self, Laid, Unit};
+use super::source::Window;
+use super::{
+    Encoded, Format, FormatError, Limits, Note, Outline, Scanned, Source, StorageFacts, bytes, merge,
+};
+
+pub use list::{Entry, EntryKind};
+pub use walk::{FolderError, FolderSource};
+
+/// The attribute that says how a folder is shown.
+const VIEW: &str = "view";
+/// The name of the extra that lists all entries.
+const ENTRIES: &str = "entries";
+/// From this length on, a JSON document in a folder is kept as bytes: a tokenizer's, as a rule.
+const MOST_DOCUMENT_BYTES: u64 = 1 << 20;
+
+/// Finds out what a folder is made of.
+pub(super) fn scan(source: &FolderSource, limits: &Limits) -> Result<Scanned, FormatError> {
+    let mut members = Vec::new();
+    let mut offset = 0;
+    for (path, file_bytes) in source.files() {
+        let window = Window::new(source, offset, file_bytes);
+        members.push((path.to_owned(), offset, scan_file(&window, limits)?));
+        offset += file_bytes;
+    }
+    let mut scanned = group::compose_scanned(Format::Folder, members);
+    let view = view_of(&scanned.outline, limits, &mut scanned.notes)?;
+    scanned.outline.attributes.insert(VIEW.to_owned(), view.to_owned());
+    scanned.outline.extras.push(list::extra(ENTRIES, source.entries()));
+    Ok(scanned)
+}
+
+/// A file in a folder; one that is not sound is kept as bytes, so that the folder can be.
+fn scan_file(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
+    if source.bytes() == 0 {
+        return Ok(bytes::scan_empty());
+    }
+    let format = super::detect::detect_with_note(source, limits).map(|(format, _)| format);
+    let found = match format {
+        Ok(Format::Json) if source.bytes() > MOST_DOCUMENT_BYTES => Ok(bytes::scan(source)),
+        Ok(format) => super::scan(source, Some(format), limits)
+            .and_then(|scanned| super::decode(&scanned.outline, limits).map(|_| scanned)),
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(scanned) => Ok(scanned),
+        Err(FormatError::Read { offset, source }) => Err(FormatError::Read { offset, source }),
+        Err(error) => {
+            let mut scanned = bytes::scan(source);
+            let mut why = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(next) = cause {
+                why = format!("{why}: {next}");
+                cause = next.source();
+            }
+            let message = format!("it is kept as plain bytes: {why}");
+            scanned.notes.push(Note { code: "W_KEPT_AS_BYTES", message });
+            Ok(scanned)
+        }
+    }
+}
+
+fn view_of(outline: &Outline, limits: &Limits, notes: &mut Vec<Note>) -> Result<&'static str, FormatError> {
+    let members = group::split(outline)?;
+    if dcp::is_one(&members, limits) {
+        return Ok("dcp");
+    }
+    match hf::check(&members, limits) {
+        Ok(true) => Ok("hf"),
+        Ok(false) => Ok("files"),
+        Err(problem) => {
+            let message = format!("the shards are shown file by file: {problem}");
+            notes.push(Note { code: "W_INDEX", message });
+            Ok("files")
+        }
+    }
+}
+
+/// The list of a folder's entries.
+///
+/// # Errors
+///
+/// If the outline is no folder's, or lists paths that lead out of it.
+pub fn entries(outline: &Outline) -> Result<Vec<Entry>, FormatError> {
+    let extra =
+        outline.extras.last().filter(|extra| extra.name == ENTRIES && outline.format == Format::Folder);
+    list::parse(&extra.ok_or(FormatError::Group("it is no folder"))?.bytes)
+}
+
+fn members(outline: &Outline) -> Result<Vec<Unit>, FormatError> {
+    let mut group = outline.clone();
+    group.extras.pop();
+    group::split(&group)
+}
+
+pub(super) fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> {
+    let members = members(outline)?;
+    let (mut graph, roots) = group::decode(&members, limits)?;
+    match outline.attributes.get(VIEW).map(String::as_str) {
+        Some("dcp") => dcp::decode(&members, &roots, &mut graph)?,
+        Some("hf") => hf::decode(&members, &roots, &mut graph),
+        _ => {
+            for (member, root) in members.iter().zip(roots) {
+                if !matches!(graph.kind(root), Kind::None) {
+                    let (key, top) = (graph.add_str(member.name.clone()), graph.root);
+                    graph.node_mut(top).tail.push(Tail::Set(key, root));
+                }
+            }
+        }
+    }
+    Ok(graph)
+}
+
+pub(super) fn encode(
+    graph: &Graph,
+    like: &Outline,
+    facts: &dyn Fn(StorageId) -> StorageFacts,
+) -> Result<Encoded, FormatError> {
+    if !matches!(graph.kind(graph.root), Kind::Dict) {
+        return Err(FormatError::Group("its root is no longer a dict"));
+    }
+    let members = members(like)?;
+    let laid = match like.attributes.get(VIEW).map(String::as_str) {
+        Some("dcp") => return Err(FormatError::ReadOnly(Format::Folder)),
+        Some("hf") => hf::encode(graph, &members, facts)?,
+        _ => files(graph, &members, facts)?,
+    };
+    let listed = entries(like)?;
+    let mut encoded = group::encode(Format::Folder, laid);
+    encoded.outline.attributes.clone_from(&like.attributes);
+    let kept = group::split(&encoded.outline)?;
+    let listed = list::resized(listed, kept.iter().map(|member| (member.name.as_str(), member.bytes)));
+    encoded.outline.extras.push(list::extra(ENTRIES, &listed));
+    Ok(encoded)
+}
+
+/// Every file for itself.
+fn files(
+    graph: &Graph,
+    members: &[Unit],
+    facts: &dyn Fn(StorageId) -> StorageFacts,
+) -> Result<Vec<Laid>, FormatError> {
+    known_keys(graph, |key, _| members.iter().any(|member| member.name == key))?;
+    members.iter().map(|member| document(graph, member, facts)).collect()
+}
+
+/// A file that stands under its path, laid out anew if it changed.
+fn document(
+    graph: &Graph,
+    member: &Unit,
+    facts: &dyn Fn(StorageId) -> StorageFacts,
+) -> Result<Laid, FormatError> {
+    let Some(value) = graph.get(graph.root, &member.name) else { return Ok(Laid::unchanged(member)) };
+    let part = merge::part(graph, value);
+    let mut old = super::decode(&member.outline, &Limits::default())?;
+    for node in &mut old.nodes {
+        merge::each_storage(&mut node.kind, |id| id.0 += member.first_storage);
+    }
+    if merge::part(&old, old.root).nodes == part.nodes {
+        return Ok(Laid::unchanged(member));
+    }
+    if matches!(member.outline.format, Format::Bytes | Format::Zip | Format::TorchArchive) {
+        return Ok(Laid::unchanged(member));
+    }
+    Laid::anew(member, part, facts)
+}
+
+/// Refuses keys of the root that no file has a place for.
+fn known_keys(
+    graph: &Graph,
+    is_known: impl Fn(&str, crate::value::NodeId) -> bool,
+) -> Result<(), FormatError> {
+    for (key, value) in graph.items(graph.root) {
+        let name = graph.as_str(key).unwrap_or_default();
+        if !is_known(name, value) {
+            return Err(FormatError::NoPlace { key: name.to_owned() });
+        }
+    }
+    Ok(())
+}
