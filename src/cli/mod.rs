@@ -14,11 +14,13 @@ mod import;
 mod init;
 mod log;
 mod ls;
+mod migration;
 mod output;
 mod plan;
 mod progress;
 mod session;
 mod show;
+mod simulate;
 mod status;
 mod tag;
 
@@ -72,6 +74,8 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Tag(args) => tag::run(args, &session, output),
         Command::Branch(args) => branch::run(args, &session, output),
         Command::Baseline(args) => baseline::run(args, &session, output),
+        Command::Migration(args) => migration::run(args, &session, output),
+        Command::Simulate(args) => simulate::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),

@@ -1,6 +1,8 @@
 //! What in a script will fail or give another result each time, found without running it.
 
+use std::collections::HashSet;
 use std::io;
+use std::sync::LazyLock;
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
 use ruff_python_ast::{Expr, Stmt};
@@ -22,36 +24,14 @@ pub struct Remark {
 /// Modules whose results differ from run to run.
 const CHANGING_MODULES: &[&str] = &["random", "time", "uuid", "secrets", "datetime", "tempfile", "getpass", "platform"];
 
+/// The sandbox's own start, which names the modules that it refuses.
+const RUNTIME: &str = include_str!("../engine/prelude/ckstore_runtime.py");
+
 /// Modules of the host, which the sandbox has not.
-const HOST_MODULES: &[&str] = &[
-    "asyncio",
-    "builtins",
-    "concurrent",
-    "ctypes",
-    "fcntl",
-    "ftplib",
-    "gc",
-    "glob",
-    "http",
-    "marshal",
-    "mmap",
-    "multiprocessing",
-    "os",
-    "pathlib",
-    "pickle",
-    "posix",
-    "requests",
-    "select",
-    "shutil",
-    "signal",
-    "socket",
-    "sqlite3",
-    "ssl",
-    "subprocess",
-    "threading",
-    "urllib",
-    "webbrowser",
-];
+static HOST_MODULES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let list = RUNTIME.split_once("_HOST = frozenset(").and_then(|(_, rest)| rest.split("\"\"\"").nth(1));
+    list.unwrap_or_default().split_whitespace().collect()
+});
 
 /// Functions whose results differ from run to run.
 const CHANGING_CALLS: &[&str] = &[
@@ -108,7 +88,7 @@ impl Review<'_, '_> {
         let top = name.split('.').next().unwrap_or(name);
         if CHANGING_MODULES.contains(&top) || name.starts_with("numpy.random") {
             self.add("W_NONDETERMINISTIC", at, format!("`{name}` differs from run to run, and the sandbox has it not"));
-        } else if HOST_MODULES.contains(&top) {
+        } else if HOST_MODULES.contains(top) {
             self.add("W_SANDBOX", at, format!("the sandbox has no module `{name}`"));
         }
     }
@@ -191,6 +171,7 @@ mod tests {
             ("def migrate(ckpt):\n    from os.path import join\n", &[("W_SANDBOX", 2)]),
             ("def migrate(ckpt):\n    x = torch.rand(3)\n    open('f')\n", &[("W_NONDETERMINISTIC", 2), ("W_SANDBOX", 3)]),
             ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import os\n", &[]),
+            ("import random\nimport subprocess\n", &[("W_NONDETERMINISTIC", 1), ("W_SANDBOX", 2)]),
             ("import anemoi.models\nimport torch, math\n", &[]),
             ("def rollback(ckpt):\n    '''Nothing.'''\n    return ckpt\n", &[("W_IDENTITY_ROLLBACK", 1)]),
             ("def rollback(ckpt):\n    ckpt.pop('a')\n    return ckpt\n", &[]),
