@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::migration::resolver::Target;
-use crate::repo::{CheckoutOptions, PlanOptions, Repo};
+use crate::repo::{CheckoutOptions, CheckoutReport, PlanOptions, Repo};
 
 use super::args::{CatalogueArgs, TargetArgs};
 use super::failure::Failure;
@@ -85,12 +85,18 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
         },
         &session.context(),
     )?;
+    write_report(&report, target.is_some(), output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what was done.
+pub fn write_report(report: &CheckoutReport, with_plan: bool, output: &Output) -> Result<(), Failure> {
     warn_all(&report.plan, output);
     for line in report.printed.lines() {
         output.say(&format!("script: {line}"));
     }
-    output.report(&report, |out| {
-        if target.is_some() {
+    output.report(report, |out| {
+        if with_plan {
             write_plan(out, &report.plan, output)?;
         }
         if let Some(revision) = &report.new_revision {
@@ -104,8 +110,7 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
             Some(path) => writeln!(out, "{path} is up to date"),
             None => Ok(()),
         }
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// A bare `base`, `next` or `latest` is a target unless a ref has that name.

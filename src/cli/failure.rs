@@ -352,6 +352,8 @@ fn ledger_failure(error: &LedgerError, message: String) -> Failure {
         }
         LedgerError::Exists { .. } => Failure::new("E_STORE_EXISTS", message),
         LedgerError::Missing { .. } => Failure::new("E_NO_STORE", message),
+        LedgerError::Io { .. } => Failure::new("E_IO", message)
+            .hint("is the disk full, or may the folder of the store not be written?"),
         LedgerError::Sql { .. } => Failure::new("E_INTERNAL", message),
         _ => Failure::new("E_CORRUPT", message)
             .hint("run `ckstore fsck`; the packs hold what is needed to rebuild"),

@@ -18,6 +18,7 @@ mod migration;
 mod output;
 mod plan;
 mod progress;
+mod redo;
 mod session;
 mod show;
 mod simulate;
@@ -76,6 +77,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Baseline(args) => baseline::run(args, &session, output),
         Command::Migration(args) => migration::run(args, &session, output),
         Command::Simulate(args) => simulate::run(args, &session, output),
+        Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),

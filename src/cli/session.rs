@@ -64,7 +64,11 @@ impl Session {
     /// As [`open`](Session::open), but makes a store where there is none.
     pub fn open_or_init(&self) -> Result<(Repo, bool), RepoError> {
         match self.open() {
-            Err(RepoError::NoStore { .. }) => Ok((Repo::init(&self.new_store(None))?, true)),
+            Err(RepoError::NoStore { .. }) => match Repo::init(&self.new_store(None)) {
+                // Another process made it meanwhile.
+                Err(RepoError::StoreExists { .. }) => Ok((self.open()?, false)),
+                made => Ok((made?, true)),
+            },
             other => other.map(|repo| (repo, false)),
         }
     }

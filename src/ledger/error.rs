@@ -51,6 +51,15 @@ pub enum LedgerError {
         /// Where it points.
         found: Option<ObjectId>,
     },
+    /// The system refused to read or write the files of the ledger.
+    #[error("ledger could not {action}: its files cannot be read or written")]
+    Io {
+        /// What was under way.
+        action: &'static str,
+        /// SQLite's account.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// SQLite failed otherwise.
     #[error("ledger could not {action}")]
     Sql {
@@ -73,6 +82,12 @@ impl LedgerError {
         move |source| match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy,
             Some(ErrorCode::DiskFull) => LedgerError::Full,
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied,
+            ) => LedgerError::Io { action, source },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 LedgerError::Damaged { what: source.to_string() }
             }

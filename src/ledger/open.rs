@@ -60,7 +60,8 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection =
             Connection::open_with_flags(path, flags).map_err(LedgerError::during("open its file"))?;
-        configure(&connection)?;
+        // What is not known to be a ledger of this version is only looked at.
+        connection.busy_timeout(BUSY_WAIT).map_err(LedgerError::during("open its file"))?;
         let pragma = |name| {
             connection
                 .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
@@ -76,6 +77,7 @@ impl Ledger {
         if found < 1 {
             return Err(LedgerError::Damaged { what: format!("its version is {found}") });
         }
+        configure(&connection)?;
         upgrade(&mut connection, found)?;
         Ok(Ledger { connection })
     }

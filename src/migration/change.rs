@@ -88,30 +88,38 @@ impl ChangeRecord {
 
     /// Text and numbers that left one place and came up at one other are moved.
     fn follow_atoms(&mut self, before: &Graph, after: &Graph, old: &Index, new: &Index) {
-        let mut left: HashMap<NodeId, Vec<&Path>> = HashMap::new();
+        let stands_at = |index: &Index, path: Option<Path>, id: NodeId| {
+            path.is_some_and(|path| index.by_path.get(&path) == Some(&id))
+        };
+        let mut left: HashMap<NodeId, Vec<&Place>> = HashMap::new();
         for place in old.first_places().filter(|place| has_own_object(before.kind(place.node))) {
-            let stayed = old.carried_path(new, place).and_then(|path| new.by_path.get(&path).copied());
-            if !stayed.is_some_and(|id| is_atom(after.kind(id))) {
-                left.entry(place.node).or_default().push(&place.path);
+            if !stands_at(new, old.carried_path(new, place), place.node) {
+                left.entry(place.node).or_default().push(place);
             }
         }
-        let mut came: HashMap<NodeId, Vec<&Path>> = HashMap::new();
+        let mut came: HashMap<NodeId, Vec<&Place>> = HashMap::new();
         for place in new.first_places().filter(|place| left.contains_key(&place.node)) {
-            let was = new.carried_path(old, place);
-            if !was.is_some_and(|path| old.has_atom_at(before, &path)) {
-                came.entry(place.node).or_default().push(&place.path);
+            if !stands_at(old, new.carried_path(old, place), place.node) {
+                came.entry(place.node).or_default().push(place);
             }
         }
         let mut moved: Vec<Move> = Vec::new();
         for (id, to) in &came {
-            if let ([from], [to]) = (left[id].as_slice(), to.as_slice()) {
-                moved.push(Move { from: (*from).clone(), to: (*to).clone() });
+            let ([from], [to]) = (left[id].as_slice(), to.as_slice()) else { continue };
+            // An item of a list has another number when one before it went: that is the list's affair.
+            let in_row = from.parent.is_some_and(|parent| {
+                Some(parent) == to.parent
+                    && matches!(after.kind(parent), Kind::List | Kind::Set | Kind::Tuple(_))
+            });
+            if !in_row {
+                moved.push(Move { from: from.path.clone(), to: to.path.clone() });
             }
         }
         moved.sort();
         let (from, to): (HashSet<_>, HashSet<_>) = moved.iter().map(|moved| (&moved.from, &moved.to)).unzip();
         self.dropped.retain(|path| !from.contains(path));
         self.added.retain(|path| !to.contains(path));
+        self.changed.retain(|path| !to.contains(path));
         self.moved.extend(moved);
     }
 }

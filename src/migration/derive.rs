@@ -154,11 +154,13 @@ fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usiz
             if window.shape.contains(&0) {
                 return Some(Vec::new());
             }
-            of_window(storage.0, *dtype, &window.shape, &window.strides, window.offset).map(|piece| vec![piece])
+            of_window(storage.0, *dtype, &window.shape, &window.strides, window.offset)
+                .map(|piece| vec![piece])
         }
         Step::Cast { of: source, .. } => {
             let pieces = of(*source)?;
-            (pieces.is_empty() || shapes[*source as usize].dtype == shapes[place].dtype).then(|| pieces.clone())
+            (pieces.is_empty() || shapes[*source as usize].dtype == shapes[place].dtype)
+                .then(|| pieces.clone())
         }
         Step::Cat { dim, parts } => {
             let inner = |extents: &[u64]| extents[*dim as usize..].iter().product::<u64>();
@@ -194,10 +196,14 @@ fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usiz
             }
             let mut out = Vec::new();
             for piece in of(*value)? {
-                let outer: Vec<Carried> =
-                    piece.dims.iter().map(|dim| Carried { extent: dim.extent, step: dim.to, carry: dim.from }).collect();
+                let outer: Vec<Carried> = piece
+                    .dims
+                    .iter()
+                    .map(|dim| Carried { extent: dim.extent, step: dim.to, carry: dim.from })
+                    .collect();
                 let (dims, to) = compose(window, &outer, piece.to)?;
-                let dims = dims.into_iter().map(|dim| Dim { extent: dim.extent, from: dim.carry, to: dim.step });
+                let dims =
+                    dims.into_iter().map(|dim| Dim { extent: dim.extent, from: dim.carry, to: dim.step });
                 out.push(Piece { to, dims: dims.collect(), ..piece.clone() });
             }
             Some(out)
@@ -238,8 +244,7 @@ fn look_through(pieces: &[Piece], window: &Window) -> Option<Vec<Piece>> {
     }
     let dense = Tensor::contiguous_strides(&window.shape)?;
     let dims = window.shape.iter().zip(&window.strides).zip(dense);
-    let outer: Vec<Carried> =
-        dims.map(|((&extent, &step), carry)| Carried { extent, step, carry }).collect();
+    let outer: Vec<Carried> = dims.map(|((&extent, &step), carry)| Carried { extent, step, carry }).collect();
     let mut found = Vec::new();
     for piece in pieces {
         let (start, count) = (piece.to, piece.elements()?);
@@ -310,7 +315,11 @@ fn compose(inner: &Window, outer: &[Carried], offset: u64) -> Option<(Vec<Carrie
             if extent % quotient != 0 || reach[k] >= quotient || dim.extent % count != 0 || count < 2 {
                 return None;
             }
-            out.push(Carried { extent: count, step: quotient.checked_mul(inner.strides[k])?, carry: dim.carry });
+            out.push(Carried {
+                extent: count,
+                step: quotient.checked_mul(inner.strides[k])?,
+                carry: dim.carry,
+            });
             reach[k] += quotient * (count - 1);
             dim = Carried {
                 extent: dim.extent / count,
@@ -352,7 +361,9 @@ mod tests {
             for dim in &piece.dims {
                 all = all
                     .iter()
-                    .flat_map(|(to, from)| (0..dim.extent).map(move |i| (to + i * dim.to, from + i * dim.from)))
+                    .flat_map(|(to, from)| {
+                        (0..dim.extent).map(move |i| (to + i * dim.to, from + i * dim.from))
+                    })
                     .collect();
             }
             out.extend(all.into_iter().map(|(to, from)| (to, piece.storage, from)));
@@ -400,10 +411,7 @@ mod tests {
             Step::View { of: 0, window: window(&[24], &[1], 0) },
             Step::View { of: 1, window: window(&[6, 2], &[4, 1], 2) },
         ]);
-        agree(vec![
-            load(0, &[6, 4], &[1, 6], 0),
-            Step::View { of: 0, window: window(&[2, 4], &[12, 1], 4) },
-        ]);
+        agree(vec![load(0, &[6, 4], &[1, 6], 0), Step::View { of: 0, window: window(&[2, 4], &[12, 1], 4) }]);
     }
 
     #[test]

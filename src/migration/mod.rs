@@ -4,12 +4,13 @@
 
 pub mod catalogue;
 mod change;
-mod derive;
 pub mod declarative;
+mod derive;
 mod digest;
 pub mod engine;
 pub mod list;
 pub mod merge;
+pub mod optimizer;
 pub mod plan;
 pub mod resolver;
 mod source;

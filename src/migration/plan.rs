@@ -5,6 +5,8 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::value::Path;
+
 /// Which migrations a checkpoint needs when its list and the catalogue differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -114,6 +116,15 @@ pub enum Warning {
         /// Its name in the checkpoint's list.
         name: String,
     },
+    /// The state of an optimizer may no longer belong to the parameters.
+    Optimizer {
+        /// The migration that was run or undone.
+        name: String,
+        /// The optimizer.
+        path: Path,
+        /// How it does not fit, as the end of a sentence.
+        reason: String,
+    },
 }
 
 impl Warning {
@@ -124,6 +135,7 @@ impl Warning {
             Warning::Order { .. } => "W_ORDER",
             Warning::Renamed { .. } => "W_RENAMED",
             Warning::Drift { .. } => "W_DRIFT",
+            Warning::Optimizer { .. } => "W_OPTIMIZER",
         }
     }
 }
@@ -145,6 +157,9 @@ impl fmt::Display for Warning {
             }
             Warning::Renamed { from, to } => write!(f, "`{from}` is called `{to}` in the catalogue"),
             Warning::Drift { name } => write!(f, "`{name}` was changed after it ran on this checkpoint"),
+            Warning::Optimizer { name, path, reason } => {
+                write!(f, "`{path}` may not fit the parameters since `{name}`: {reason}")
+            }
         }
     }
 }

@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
-use crate::migration::plan::Warning;
+use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
-use crate::refname::RefName;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
 
@@ -18,7 +17,7 @@ use super::catalogue::group_rows;
 use super::import::ImportOptions;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
-use super::run::{Failed, Position, Sources};
+use super::run::{Failed, Position, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -94,10 +93,23 @@ impl Repo {
             let row = &planned.row;
             return self.finish(options, context, planned.report(), row.revision, target);
         }
-        let (id, printed) = self.migrate(&planned, options, context)?;
+        self.carry_all_out(&planned, options, context, target, false)
+    }
+
+    /// Carries a plan out, moves the ref and writes the file.
+    pub(super) fn carry_all_out(
+        &mut self,
+        planned: &Planned,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+        target: Option<PathBuf>,
+        redo: bool,
+    ) -> Result<CheckoutReport, RepoError> {
+        let (id, word) = self.migrate(planned, options, context, redo)?;
         let mut report = self.finish(options, context, planned.report(), id, target)?;
         report.new_revision = Some(id);
-        report.printed = printed;
+        report.printed = word.printed;
+        report.plan.warnings.extend(word.warnings);
         Ok(report)
     }
 
@@ -107,22 +119,24 @@ impl Repo {
         planned: &Planned,
         options: &CheckoutOptions<'_>,
         context: &Context<'_>,
-    ) -> Result<(ObjectId, String), RepoError> {
+        redo: bool,
+    ) -> Result<(ObjectId, Word), RepoError> {
         let Planned { row, revision, lineage, catalogue, plan } = planned;
         let renamed = plan.warnings.iter().filter_map(|warning| match warning {
             Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
             _ => None,
         });
-        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), remember: true };
+        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), redo, remember: true };
         let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
         let mut steps: Vec<Step> = Vec::new();
-        let mut printed = String::new();
+        let mut word = Word::default();
         for operation in &plan.operations {
             match self.carry_out(operation, &position, &sources, context) {
                 Ok(done) => {
                     position = done.position;
                     steps.push(done.step);
-                    printed.push_str(&done.printed);
+                    word.printed.push_str(&done.printed);
+                    word.warnings.extend(done.warnings);
                 }
                 Err(failed) => return Err(self.record_failure(row, *failed, context)?),
             }
@@ -141,7 +155,7 @@ impl Repo {
             steps,
             actor: context.actor.to_owned(),
             created: at,
-            message: options.message.map_or_else(|| default_message(planned), str::to_owned),
+            message: options.message.map_or_else(|| default_message(planned, redo), str::to_owned),
         };
         let mut writer = self.store.writer(&self.ledger);
         let id = writer.put(&next.encode(), Default::default())?;
@@ -165,7 +179,7 @@ impl Repo {
             kind: RefKind::Branch,
             expected: Some(row.revision),
             new: Some(id),
-            operation: "checkout",
+            operation: if redo { "redo" } else { "checkout" },
             at,
             actor: context.actor,
         })?;
@@ -174,7 +188,7 @@ impl Repo {
             change.set_catalogue(&row.name, &path_text(&catalogue.directory))?;
         }
         change.commit()?;
-        Ok((id, printed))
+        Ok((id, word))
     }
 
     /// Enters a failed run in the ledger and gives its error back.
@@ -288,7 +302,7 @@ impl Repo {
     /// `None` where the ref has none.
     ///
     /// It shall hold `wanted`, if that is known already, and have about the length of `like`'s.
-    fn destination(
+    pub(super) fn destination(
         &self,
         options: &CheckoutOptions<'_>,
         row: &RefRow,
@@ -365,7 +379,7 @@ impl Repo {
     }
 
     /// Imports the working file if it holds what is not stored.
-    fn import_changed(
+    pub(super) fn import_changed(
         &mut self,
         options: &CheckoutOptions<'_>,
         context: &Context<'_>,
@@ -398,7 +412,11 @@ fn standing(row: &RefRow, revision: &Revision) -> PlanReport {
     }
 }
 
-fn default_message(planned: &Planned) -> String {
+fn default_message(planned: &Planned, redo: bool) -> String {
+    let first = planned.plan.operations.iter().find(|operation| operation.kind == OperationKind::Migrate);
+    if let Some(first) = first.filter(|_| redo) {
+        return format!("redo {}", first.migration);
+    }
     match &planned.plan.target.version {
         Some(version) => format!("checkout version {version}"),
         None => "checkout".to_owned(),

@@ -4,13 +4,16 @@ use crate::format::Outline;
 use crate::migration::engine::Entry;
 use crate::migration::merge::{self, Conflict, Side, Source};
 use crate::migration::plan::{Method, OperationKind, Plan, Warning};
-use crate::migration::{Catalogue, ChangeRecord};
+use crate::migration::{Catalogue, ChangeRecord, list};
 use crate::object::ObjectId;
 use crate::revision::{Revision, Step};
 use crate::snapshot::{self, Content, Tree};
 use crate::value::Graph;
 
-use super::run::{Position, Sources, TreeBytes, contents_of, list_place, store_computed, write_list};
+use super::run::{
+    ListPlace, Position, Sources, TreeBytes, Word, contents_of, list_place, optimizer_warnings,
+    store_computed, write_list,
+};
 use super::state::Lineage;
 use super::{Repo, RepoError};
 
@@ -22,10 +25,7 @@ pub(super) enum Rehearsal {
     /// They can; and what a person should know.
     Fine(Vec<Warning>),
     /// This one cannot; without a conflict when what it would be done on is not known beforehand.
-    Refused {
-        migration: String,
-        conflict: Option<Conflict>,
-    },
+    Refused { migration: String, conflict: Option<Conflict> },
 }
 
 /// A stored checkpoint without its tensor bytes.
@@ -65,8 +65,9 @@ impl Repo {
             return Ok(Rehearsal::Fine(Vec::new()));
         };
         let mut tree = revision.tree;
+        let mut warnings = Vec::new();
         let mut present: Option<(Graph, Vec<Option<ObjectId>>)> = None;
-        for operation in &rollbacks[..=last] {
+        for (place, operation) in rollbacks[..=last].iter().enumerate() {
             let migration = &operation.migration;
             let refused = |conflict| Rehearsal::Refused { migration: migration.clone(), conflict };
             match (operation.method, lineage.run_of(migration)) {
@@ -83,6 +84,7 @@ impl Repo {
                     let Some(recorded) = self.recorded(run)? else { return Ok(refused(None)) };
                     match merge_step(&recorded, &side, &catalogue.list_key) {
                         Ok(merged) => {
+                            warnings.extend(optimizer_warnings(migration, &graph, &merged.graph));
                             let names = merged.sources.iter().map(|source| match source {
                                 Source::Present(id) => contents.get(id.index()).copied().flatten(),
                                 Source::Recorded(id) => recorded.before.contents[id.index()],
@@ -96,15 +98,14 @@ impl Repo {
                 }
                 // What a script makes is not known before it ran.
                 _ => {
-                    let next = rollbacks.iter().find(|later| {
-                        later.method == Method::Merge && lineage.run_of(&later.migration).is_some()
-                    });
+                    let mut later = rollbacks[place..].iter();
+                    let next = later.find(|later| later.method == Method::Merge);
                     let migration = next.map_or(migration, |later| &later.migration).clone();
                     return Ok(Rehearsal::Refused { migration, conflict: None });
                 }
             }
         }
-        Ok(Rehearsal::Fine(Vec::new()))
+        Ok(Rehearsal::Fine(warnings))
     }
 
     /// Undoes a step on content that was changed since.
@@ -113,7 +114,7 @@ impl Repo {
         from: &Position,
         sources: &Sources<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
         let run = sources.lineage.run_of(&step.migration).ok_or_else(missing)?;
         let recorded = self.recorded(run)?.ok_or_else(missing)?;
@@ -125,10 +126,13 @@ impl Repo {
         let merged = merge_step(&recorded, &present.side(), &catalogue.list_key)
             .map_err(|source| RepoError::Merge { migration: step.migration.clone(), source })?;
 
-        let mut applied = from.applied.clone();
-        applied.pop();
+        let applied = sources.renamed(&from.applied[..from.applied.len().saturating_sub(1)]);
         let place = list_place(&present.graph, &present.outline, &catalogue.list_key, &from.applied);
         let mut graph = merged.graph;
+        if place == ListPlace::Edited {
+            let names = from.applied.iter().zip(&applied).filter(|(old, new)| old.name != new.name);
+            names.for_each(|(old, new)| list::rename(&mut graph, &catalogue.list_key, &old.name, &new.name));
+        }
         write_list(&mut graph, place, catalogue, Entry::Rollback, &step.migration, &applied)?;
 
         let (now, stored) = (contents_of(&present.tree), contents_of(&recorded.before.tree));
@@ -157,7 +161,7 @@ impl Repo {
             ledger.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
         ledger.commit()?;
-        Ok((Position { tree, applied }, String::new()))
+        Ok((Position { tree, applied }, Word::default()))
     }
 
     /// What is stored of a run; `None` where no change record is.

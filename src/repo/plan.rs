@@ -1,12 +1,10 @@
 //! What a checkout would do.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use crate::ledger::RefRow;
-use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
 use crate::migration::merge::Conflict;
+use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
 use crate::migration::{Catalogue, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -100,7 +98,7 @@ impl Repo {
             allow_unknown_lineage: options.allow_unknown_lineage,
         };
         let entries = catalogue.entries();
-        let mut conflicts = HashMap::new();
+        let mut conflicts = Vec::new();
         let plan = loop {
             let plan = resolver::resolve(applied.as_deref(), &entries, &options.target, &resolve);
             let mut plan = plan.map_err(|error| why_not(error, &mut conflicts))?;
@@ -129,13 +127,13 @@ impl Repo {
     }
 }
 
-/// Says why a migration cannot be undone, where that is known.
-fn why_not(error: resolver::ResolveError, conflicts: &mut HashMap<String, Conflict>) -> RepoError {
-    match &error {
-        resolver::ResolveError::Irreversible { name } => match conflicts.remove(name) {
-            Some(source) => RepoError::Merge { migration: name.clone(), source },
-            None => error.into(),
-        },
-        _ => error.into(),
+/// Says why a migration cannot be undone: for the conflict at it, or else at the newest that has one.
+fn why_not(error: resolver::ResolveError, conflicts: &mut Vec<(String, Conflict)>) -> RepoError {
+    let resolver::ResolveError::Irreversible { name } = &error else { return error.into() };
+    let place = conflicts.iter().position(|(migration, _)| migration == name);
+    if conflicts.is_empty() {
+        return error.into();
     }
+    let (migration, source) = conflicts.swap_remove(place.unwrap_or(0));
+    RepoError::Merge { migration, source }
 }

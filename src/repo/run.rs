@@ -6,8 +6,8 @@ use crate::format::Outline;
 use crate::ledger::MemoKey;
 use crate::migration::engine::{self, EngineError, Entry, Expr, StorageBytes};
 use crate::migration::list::{self, Listed};
-use crate::migration::plan::{Method, Operation, OperationKind};
-use crate::migration::{Catalogue, ChangeRecord, Migration};
+use crate::migration::plan::{Method, Operation, OperationKind, Warning};
+use crate::migration::{Catalogue, ChangeRecord, Migration, optimizer};
 use crate::object::ObjectId;
 use crate::revision::{Applied, Step, StepKind};
 use crate::snapshot::{self, Content, Stored, Tree};
@@ -41,6 +41,15 @@ pub(super) struct Done {
     pub step: Step,
     /// What a script printed.
     pub printed: String,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Where a checkpoint is after an operation, and what is to be said about it.
+#[derive(Default)]
+pub(super) struct Word {
+    pub printed: String,
+    pub warnings: Vec<Warning>,
 }
 
 /// A failed operation: the row for the ledger, and the error.
@@ -53,6 +62,8 @@ pub(super) struct Failed {
 pub(super) struct Sources<'a> {
     pub catalogue: &'a Catalogue,
     pub lineage: &'a Lineage,
+    /// Whether migrations run again that had run before.
+    pub redo: bool,
     /// Migrations that have another name in the catalogue than in the checkpoint's list: old name, new name.
     pub renamed: Vec<(String, String)>,
     /// Whether results are remembered, and remembered ones are taken.
@@ -62,7 +73,7 @@ pub(super) struct Sources<'a> {
 impl Sources<'_> {
     /// A list with the catalogue's names. It is written wherever the file's own list is, so that the two stay
     /// the same.
-    fn renamed(&self, applied: &[Applied]) -> Vec<Applied> {
+    pub(super) fn renamed(&self, applied: &[Applied]) -> Vec<Applied> {
         let mut applied = applied.to_vec();
         for entry in &mut applied {
             if let Some((_, new)) = self.renamed.iter().find(|(old, _)| *old == entry.name) {
@@ -87,6 +98,7 @@ impl Repo {
         let listed = sources.catalogue.get(&operation.migration);
         let mut step = Step {
             kind: match operation.kind {
+                OperationKind::Migrate if sources.redo => StepKind::Redo,
                 OperationKind::Migrate => StepKind::Migrate,
                 OperationKind::Rollback => StepKind::Rollback,
             },
@@ -111,9 +123,9 @@ impl Repo {
         };
         step.finished = context.time();
         match result {
-            Ok((position, printed)) => {
+            Ok((position, Word { printed, warnings })) => {
                 step.output = position.tree;
-                Ok(Done { position, step, printed })
+                Ok(Done { position, step, printed, warnings })
             }
             Err(error) => Err(Box::new(Failed { step, error })),
         }
@@ -125,7 +137,7 @@ impl Repo {
         from: &Position,
         sources: &Sources<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
         let run = sources.lineage.run_of(&step.migration).ok_or_else(missing)?;
         step.script = run.script;
@@ -135,7 +147,7 @@ impl Repo {
         snapshot::read_tree(&self.reader(), &run.input)?;
         let mut applied = from.applied.clone();
         applied.pop();
-        Ok((Position { tree: run.input, applied }, String::new()))
+        Ok((Position { tree: run.input, applied }, Word::default()))
     }
 
     fn run_migrate(
@@ -144,7 +156,7 @@ impl Repo {
         sources: &Sources<'_>,
         context: &Context<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let migration = sources
             .catalogue
             .get(&step.migration)
@@ -159,9 +171,9 @@ impl Repo {
         };
         let mut applied = sources.renamed(&from.applied);
         applied.push(entry);
-        let (tree, printed) =
+        let (tree, word) =
             self.run_script(migration, Entry::Migrate, from, &applied, sources, context, step)?;
-        Ok((Position { tree, applied }, printed))
+        Ok((Position { tree, applied }, word))
     }
 
     fn run_rollback(
@@ -170,7 +182,7 @@ impl Repo {
         sources: &Sources<'_>,
         context: &Context<'_>,
         step: &mut Step,
-    ) -> Result<(Position, String), RepoError> {
+    ) -> Result<(Position, Word), RepoError> {
         let missing = || RepoError::ScriptMissing { migration: step.migration.clone() };
         let run = sources.lineage.run_of(&step.migration);
         let stored = match run.and_then(|run| run.script) {
@@ -185,9 +197,9 @@ impl Repo {
         let migration = stored.as_ref().filter(|m| m.has_rollback).or(listed).ok_or_else(missing)?;
         step.digest = Some(migration.digest);
         let applied = sources.renamed(&from.applied[..from.applied.len().saturating_sub(1)]);
-        let (tree, printed) =
+        let (tree, word) =
             self.run_script(migration, Entry::Rollback, from, &applied, sources, context, step)?;
-        Ok((Position { tree, applied }, printed))
+        Ok((Position { tree, applied }, word))
     }
 
     /// Runs one function of a script on a stored checkpoint and stores what comes out.
@@ -201,7 +213,7 @@ impl Repo {
         sources: &Sources<'_>,
         context: &Context<'_>,
         step: &mut Step,
-    ) -> Result<(ObjectId, String), RepoError> {
+    ) -> Result<(ObjectId, Word), RepoError> {
         let engine = engine_of(migration);
         step.engine = Some(engine.to_owned());
         let catalogue = sources.catalogue;
@@ -226,12 +238,7 @@ impl Repo {
             .collect();
         let mut remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
         renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
-        let key = MemoKey {
-            input_tree: from.tree,
-            digest: migration.digest,
-            entry: &remembered,
-            engine,
-        };
+        let key = MemoKey { input_tree: from.tree, digest: migration.digest, entry: &remembered, engine };
         let with_memo = sources.remember && place != ListPlace::Replaced;
         if with_memo
             && let Some((output, change)) = self.ledger.memo(&key)?
@@ -239,7 +246,10 @@ impl Repo {
         {
             step.script = Some(self.store_script(migration)?);
             step.change = Some(change);
-            return Ok((output, String::new()));
+            let (now, _) =
+                snapshot::read_graph(&self.reader(), &snapshot::read_tree(&self.reader(), &output)?)?;
+            let warnings = optimizer_warnings(&migration.name, &graph, &now);
+            return Ok((output, Word { printed: String::new(), warnings }));
         }
 
         let reader = self.reader();
@@ -247,6 +257,7 @@ impl Repo {
         let outcome = perform(migration, entry, &graph, &mut bytes, context)?;
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after, &outcome.computed);
+        let warnings = optimizer_warnings(&migration.name, &graph, &after);
         check_list(&graph, &after, catalogue, migration)?;
         if place == ListPlace::Edited {
             renamed.iter().for_each(|(old, new)| list::rename(&mut after, &catalogue.list_key, old, new));
@@ -277,7 +288,7 @@ impl Repo {
         ledger.commit()?;
         step.change = Some(record);
         step.script = Some(source);
-        Ok((output, outcome.printed))
+        Ok((output, Word { printed: outcome.printed, warnings }))
     }
 
     /// Stores a script by value and returns its object.
@@ -301,6 +312,17 @@ impl Repo {
         let read = |ending| Migration::read(&format!("{name}.{ending}"), source.clone(), None).ok();
         Ok(read("py").or_else(|| read("toml")))
     }
+}
+
+/// Warns of optimizers whose state may no longer fit the parameters.
+pub(super) fn optimizer_warnings(migration: &str, before: &Graph, after: &Graph) -> Vec<Warning> {
+    let stale = optimizer::stale(before, after).into_iter();
+    let warning = |stale: optimizer::Stale| Warning::Optimizer {
+        name: migration.to_owned(),
+        path: stale.path,
+        reason: stale.reason,
+    };
+    stale.map(warning).collect()
 }
 
 /// What happens to the list of migrations in the file.

@@ -22,7 +22,8 @@ pub struct Place {
 /// nesting would take memory in the square of its depth. No framework comes near.
 pub const MAX_DEPTH: usize = 1000;
 
-/// Every place that is reachable from the root and at most [`MAX_DEPTH`] steps away, parents before children, in the checkpoint's order.
+/// Every place that is reachable from the root and at most [`MAX_DEPTH`] steps away, parents before
+/// children, in the checkpoint's order.
 ///
 /// Containers and objects are visited once, so cycles end. Where an object's state is a dict, its
 /// entries are steps below the object, as attributes are in Python. Arguments of a call are steps

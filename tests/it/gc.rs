@@ -152,8 +152,8 @@ fn gc_keeps_what_a_failed_run_started_from() {
 fn a_pack_that_would_be_written_anew_as_it_is_stays() {
     let home = Home::new();
     home.run(["init"]).ok();
-    let objects =
-        [1u8, 2, 3].map(|byte| -> Vec<u8> { (0..9000).map(|i: u32| (i * 7919 >> 3) as u8 ^ byte).collect() });
+    let objects = [1u8, 2, 3]
+        .map(|byte| -> Vec<u8> { (0..9000).map(|i: u32| ((i * 7919) >> 3) as u8 ^ byte).collect() });
     let [one, both, dead] = &objects;
     // The index has what is in both packs in the second one; what is live of both is the first one.
     let packs = [leave_pack(&home, &[one, both]), leave_pack(&home, &[both, dead])];

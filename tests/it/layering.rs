@@ -59,7 +59,7 @@ impl Source {
     /// The modules at the top that this file names.
     fn uses(&self) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
-        for (start, keyword) in ["crate::", "super::"].iter().flat_map(|word| places(&self.code, *word)) {
+        for (start, keyword) in ["crate::", "super::"].into_iter().flat_map(|word| places(&self.code, word)) {
             let mut rest = &self.code[start + keyword.len()..];
             if keyword == "super::" {
                 // Of `super::super::`, the first is the start and the others are followed.

@@ -7,5 +7,8 @@ mod errors;
 mod fsck;
 mod gc;
 mod layering;
+mod merge;
+mod redo;
 mod reference;
 mod support;
+mod train;

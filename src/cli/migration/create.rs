@@ -56,7 +56,10 @@ pub fn run(args: &CreateArgs, session: &Session, output: &Output) -> Result<Exit
         Kind::Handle => Form::MigrateCkpt,
     };
     if args.with_setup && form != Form::Anemoi {
-        return Err(Failure::usage("only a Python migration has a setup", "leave --form or --with-setup out"));
+        return Err(Failure::usage(
+            "only a Python migration has a setup",
+            "leave --form or --with-setup out",
+        ));
     }
     if form == Form::MigrateCkpt && (args.is_final || args.version.is_some()) {
         return Err(Failure::usage(

@@ -32,17 +32,17 @@ pub struct FixOrderArgs {
 pub fn run(args: &FixOrderArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
     let repo = session.open_if_there()?;
     let directory = catalogue_folder(repo.as_ref(), session.catalogue(args.catalogue.catalogue.as_deref()))?;
-    let options =
-        FixOrderOptions { base: &args.base, at: session.context().time(), dry_run: args.dry_run };
+    let options = FixOrderOptions { base: &args.base, at: session.context().time(), dry_run: args.dry_run };
     let report = fix_order(&directory, &options)?;
     output.report(&report, |out| {
         if report.renamed.is_empty() {
             return writeln!(out, "in order: {} new beside `{}`", report.added.len(), report.base);
         }
         let word = if report.done { "renamed" } else { "would rename" };
-        report.renamed.iter().try_for_each(|renaming| {
-            writeln!(out, "{word} {} to {}", renaming.from, renaming.to)
-        })
+        report
+            .renamed
+            .iter()
+            .try_for_each(|renaming| writeln!(out, "{word} {} to {}", renaming.from, renaming.to))
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -23,7 +23,8 @@ pub fn run(args: &CatalogueArgs, session: &Session, output: &Output) -> Result<E
 }
 
 fn write_list(out: &mut dyn Write, report: &CatalogueReport, output: &Output) -> io::Result<()> {
-    let mut table = output.table(["group", "migration", "version", "form", "undone by", "digest", "branches"]);
+    let mut table =
+        output.table(["group", "migration", "version", "form", "undone by", "digest", "branches"]);
     for migration in &report.migrations {
         let undone = match (migration.is_final, migration.rollback, migration.code) {
             (true, ..) => "never",

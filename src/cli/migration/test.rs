@@ -52,11 +52,8 @@ fn write_test(out: &mut dyn Write, report: &TestReport, output: &Output) -> io::
     let name = output.paint(Tone::Strong, &report.migration);
     writeln!(out, "{name} on {}", report.ref_name)?;
     let mut line = |what: &str, trial: &Trial| -> io::Result<()> {
-        let word = if trial.same {
-            output.paint(Tone::Good, "same")
-        } else {
-            output.paint(Tone::Bad, "differs")
-        };
+        let word =
+            if trial.same { output.paint(Tone::Good, "same") } else { output.paint(Tone::Bad, "differs") };
         writeln!(out, "  {what} {word}")?;
         match &trial.differences {
             Some(differences) => write_diff(out, differences, output),

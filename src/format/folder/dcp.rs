@@ -39,6 +39,9 @@ fn size(graph: &Graph, id: NodeId) -> Option<Vec<u64>> {
     numbers.iter().map(|number| u64::try_from(graph.as_int(*number)?).ok()).collect()
 }
 
+/// A part of a tensor: where it begins in each dimension, and its node.
+type Piece = (Vec<u64>, NodeId);
+
 /// Each name with its value: whole where one piece is all of it, else the pieces by where they begin.
 pub(super) fn decode(members: &[Unit], roots: &[NodeId], graph: &mut Graph) -> Result<(), FormatError> {
     let wrong = |what| FormatError::Group(what);
@@ -47,7 +50,7 @@ pub(super) fn decode(members: &[Unit], roots: &[NodeId], graph: &mut Graph) -> R
     let places = places(members, roots, graph)?;
     let storage_data = field(graph, metadata, "storage_data").ok_or(wrong("its metadata say no places"))?;
     let state = field(graph, metadata, "state_dict_metadata");
-    let mut pieces: Vec<(String, Vec<(Vec<u64>, NodeId)>)> = Vec::new();
+    let mut pieces: Vec<(String, Vec<Piece>)> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for (index, info) in graph.items(storage_data) {
         let name = field(graph, index, "fqn").and_then(|name| graph.as_str(name));

@@ -1,7 +1,7 @@
 //! Declarative migrations: what to do with which places, applied to a graph without an interpreter.
 //!
-//! [`Body::read`] takes the steps of a TOML migration, [`apply`] carries them out. Values in, values out: no weight
-//! is read. What needs bytes becomes a [`Computed`] storage, which somebody evaluates when it is stored. Nodes that
+//! A `Body` takes the steps of a TOML migration, [`apply`] carries them out. Values in, values out: no weight
+//! is read. What needs bytes becomes a computed storage, which somebody evaluates when it is stored. Nodes that
 //! a step does not make anew keep their ids, so the change record sees what moved where.
 
 mod canonical;

@@ -264,7 +264,9 @@ fn check_groups(regex: &Regex, text: &str) -> Result<(), String> {
             Err(_) => regex.capture_names().flatten().any(|known| known == name),
         };
         if !known {
-            return Err(format!("there is no group `{name}` (`${{1}}` sets the first apart from what follows)"));
+            return Err(format!(
+                "there is no group `{name}` (`${{1}}` sets the first apart from what follows)"
+            ));
         }
         rest = left;
     }

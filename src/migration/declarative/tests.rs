@@ -160,7 +160,8 @@ fn each_step_does_what_it_says_and_its_inverse_undoes_it() {
         .config("lr", Kind::Int(1))
         .config("epochs", Kind::Int(2));
     let rest = ["config/lr = Int(1)", "config/epochs = Int(2)"];
-    let with_rest = |first: &[&str]| -> Vec<String> { first.iter().chain(&rest).map(|l| (*l).to_owned()).collect() };
+    let with_rest =
+        |first: &[&str]| -> Vec<String> { first.iter().chain(&rest).map(|l| (*l).to_owned()).collect() };
     let a = "a.emb.weight float32 [2, 3] 1 2 3 4 5 6";
     let b = "b.emb.weight float32 [2] 7 8";
     let cases: Vec<(&str, Vec<String>)> = vec![
@@ -287,10 +288,7 @@ fn what_does_not_fit_is_refused_with_its_line() {
         ),
         ("in = 'state_dict'\nrename = 'z.*'\nto = 'y.*'", "nothing matches `z.*` in `state_dict`"),
         ("in = 'nothing'\nrename = 'z.*'\nto = 'y.*'", "there is no `nothing`"),
-        (
-            "in = 'state_dict'\nrename = 'a.x.*'\nto = 'b.*'",
-            "`state_dict/b.w` exists already",
-        ),
+        ("in = 'state_dict'\nrename = 'a.x.*'\nto = 'b.*'", "`state_dict/b.w` exists already"),
         (
             "in = 'state_dict'\nrename = 'a.x.*'\nto = 'a.*'",
             "`state_dict/a.y.w` has such a key already, so turning the step round would not undo it; \
@@ -303,7 +301,10 @@ fn what_does_not_fit_is_refused_with_its_line() {
         ("move = 'config'\nto = 'config/inner'", "`config` cannot be moved into itself, to `config/inner`"),
         ("move = 'config/lr'\nto = 'state_dict/b.w'", "`state_dict/b.w` exists already"),
         ("move = 'config/lr'\nto = 'nowhere/lr'", "there is no `nowhere`"),
-        ("move = 'config/lr'\nto = 'state_dict/b.w/lr'", "`state_dict/b.w` is neither a dict nor an object with attributes"),
+        (
+            "move = 'config/lr'\nto = 'state_dict/b.w/lr'",
+            "`state_dict/b.w` is neither a dict nor an object with attributes",
+        ),
         ("cast = 'config/lr'\nto = 'float16'", "`config/lr` is no tensor"),
         (
             "in = 'state_dict'\ncast = 'b.w'\nfrom = 'float16'\nto = 'float32'",
@@ -325,10 +326,7 @@ fn what_does_not_fit_is_refused_with_its_line() {
             "in = 'state_dict'\nsplit = 'a.y.w'\ninto = ['p', 'q']",
             "`state_dict/a.y.w` has shape [3]: dimension 0 does not fall into 2 equal parts: say `sizes`",
         ),
-        (
-            "in = 'state_dict'\nsplit = 'b.w'\ninto = ['p', 'a.x.w']",
-            "`state_dict/a.x.w` exists already",
-        ),
+        ("in = 'state_dict'\nsplit = 'b.w'\ninto = ['p', 'a.x.w']", "`state_dict/a.x.w` exists already"),
         (
             "in = 'state_dict'\nconcat = ['a.x.w', 'a.y.w']\ninto = 'p'",
             "`state_dict/a.y.w` has shape [3]: dimension 0 is not as long as that of `state_dict/a.x.w`: say `sizes`",
@@ -338,10 +336,7 @@ fn what_does_not_fit_is_refused_with_its_line() {
             "`state_dict/a.z.w` is missing beside `state_dict/a.x.w`",
         ),
         ("set = 'nowhere/a'\nto = 1", "there is no `nowhere`"),
-        (
-            "fill = 'state_dict/b.w'\nwith = 1\nshape = [1]\ndtype = 'int8'",
-            "`state_dict/b.w` exists already",
-        ),
+        ("fill = 'state_dict/b.w'\nwith = 1\nshape = [1]\ndtype = 'int8'", "`state_dict/b.w` exists already"),
         (
             "fill = 'state_dict/n'\nwith = 1\nshape = [1099511627776]\ndtype = 'int8'",
             "computed tensors would take 1099511627776 bytes, more than the 17179869296 allowed",
@@ -363,13 +358,22 @@ fn what_is_no_step_is_refused_when_it_is_read() {
     let cases = [
         ("[[step]]\nrename = 'a'\nto = 'b'\nfrom = 'c'\n", "1_test.toml:5: a step has no field `from`"),
         ("[[step]]\nrename = 'a'\n", "1_test.toml:2: a step lacks `to`"),
-        ("[[step]]\nto = 'a'\n", "1_test.toml:2: a step does one of rename, move, delete, set, cast, reshape, transpose, split, concat, fill"),
+        (
+            "[[step]]\nto = 'a'\n",
+            "1_test.toml:2: a step does one of rename, move, delete, set, cast, reshape, transpose, split, concat, fill",
+        ),
         ("[[step]]\ndelete = 'a'\ncast = 'b'\n", "1_test.toml:2: a step does one thing, not delete and cast"),
         ("[[step]]\nrename = 'a*'\nto = 'b'\n", "1_test.toml:4: `b` has not the wildcards of `a*`"),
         ("[[step]]\ncast = 'a'\nto = 'float33'\n", "1_test.toml:4: there is no element type `float33`"),
         ("[[step]]\ndelete = 3\n", "1_test.toml:3: `delete` is not text"),
-        ("[[step]]\ndelete = '('\nregex = true\n", "1_test.toml:3: `(` is no regular expression: unclosed group"),
-        ("[[step]]\nset = 'a'\nto = 2020-01-01\n", "1_test.toml:4: `to` is not a plain value: a date, which a checkpoint cannot keep as one"),
+        (
+            "[[step]]\ndelete = '('\nregex = true\n",
+            "1_test.toml:3: `(` is no regular expression: unclosed group",
+        ),
+        (
+            "[[step]]\nset = 'a'\nto = 2020-01-01\n",
+            "1_test.toml:4: `to` is not a plain value: a date, which a checkpoint cannot keep as one",
+        ),
         ("[[step]]\nsplit = 'a'\ninto = ['b']\n", "1_test.toml:2: there must be two parts at least"),
         ("steps = 1\n", "1_test.toml:2: a migration has no field `steps`"),
         ("step = 1\n", "1_test.toml:2: `step` is not a table for each step, `[[step]]`"),
@@ -380,7 +384,8 @@ fn what_is_no_step_is_refused_when_it_is_read() {
     }
     let read = |text: &str| Migration::read("1_test.toml", text.into(), None);
     assert_eq!(read("").unwrap_err().to_string(), "1_test.toml:1: a migration lacks `version`");
-    let versions = "versions = { migration = '1.0.0', model = '0.8.1' }\nfinal = true\nsummary = 'Opens a group'\n";
+    let versions =
+        "versions = { migration = '1.0.0', model = '0.8.1' }\nfinal = true\nsummary = 'Opens a group'\n";
     let migration = read(versions).unwrap();
     assert_eq!((migration.package.as_str(), migration.version.as_str()), ("model", "0.8.1"));
     assert!(migration.is_final && !migration.has_migrate && !migration.has_rollback);
@@ -393,10 +398,14 @@ fn the_digest_is_of_what_is_done() {
     let plain = "version = '1'\n[[step]]\ndelete = 'a'\n";
     assert_eq!(
         digest(plain),
-        digest("# a word\nsummary = 'x'\nversion = '2'\n\n[[step]]\n  delete = \"a\" # b\n  optional = false\n")
+        digest(
+            "# a word\nsummary = 'x'\nversion = '2'\n\n[[step]]\n  delete = \"a\" # b\n  optional = false\n"
+        )
     );
     assert_eq!(digest(plain), digest("version = '1'\r\nstep = [{delete = 'a'}]\r\n"));
-    for other in ["delete = 'b'", "delete = 'a'\noptional = true", "delete = 'a'\nin = 'b'", "set = 'a'\nto = 1"] {
+    for other in
+        ["delete = 'b'", "delete = 'a'\noptional = true", "delete = 'a'\nin = 'b'", "set = 'a'\nto = 1"]
+    {
         assert_ne!(digest(plain), digest(&format!("version = '1'\n[[step]]\n{other}\n")), "{other}");
     }
     assert_eq!(digest(plain).to_string().len(), 64);

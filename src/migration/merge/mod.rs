@@ -23,8 +23,8 @@ mod tests;
 mod undo;
 mod value;
 
-use super::engine::Expr;
 use super::ChangeRecord;
+use super::engine::Expr;
 use crate::object::ObjectId;
 use crate::value::{Graph, NodeId, Path, StorageId, Tensor};
 

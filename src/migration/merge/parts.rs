@@ -182,9 +182,10 @@ pub(super) fn own(kind: &Kind) -> Option<&Kind> {
 pub(super) fn alike(a: &Graph, x: NodeId, b: &Graph, y: NodeId) -> bool {
     match (a.kind(x), b.kind(y)) {
         (Kind::Tuple(x), Kind::Tuple(y)) => x.len() == y.len(),
-        (left @ (Kind::Reduce { .. } | Kind::NewObj { .. } | Kind::NewObjEx { .. } | Kind::Instance(_)), right) => {
-            same_sort(left, right) && a.class_of(x) == b.class_of(y)
-        }
+        (
+            left @ (Kind::Reduce { .. } | Kind::NewObj { .. } | Kind::NewObjEx { .. } | Kind::Instance(_)),
+            right,
+        ) => same_sort(left, right) && a.class_of(x) == b.class_of(y),
         (left, right) => same_sort(left, right),
     }
 }

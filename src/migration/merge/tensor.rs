@@ -48,8 +48,9 @@ struct Use {
 /// The fates of all tensors that were taken away.
 pub(super) struct Fates {
     fates: HashMap<NodeId, Fate>,
-    /// Tensors after the migration whose elements found their way back.
+    /// Tensors after the migration whose elements found their way back, and those that do not lead back.
     used: HashSet<NodeId>,
+    lost: HashSet<NodeId>,
 }
 
 impl Fates {
@@ -67,7 +68,7 @@ impl Fates {
             by_storage.entry(found.span.storage).or_default().push(found);
         }
         let judge = Judge { after, present, new, training };
-        let mut fates = Fates { fates: HashMap::new(), used: HashSet::new() };
+        let mut fates = Fates { fates: HashMap::new(), used: HashSet::new(), lost: HashSet::new() };
         for id in old.nodes() {
             let Some(tensor) = before.graph.as_tensor(id) else { continue };
             if migration.forth(id).is_some() {
@@ -80,7 +81,11 @@ impl Fates {
                     let meets = |found: &&&Use| found.span.start < span.end && span.start < found.span.end;
                     let same = by_storage.get(&span.storage).into_iter().flatten();
                     let met: Vec<&Use> = same.filter(meets).copied().collect();
-                    judge.fate(own, span, &met, &mut fates.used)
+                    let fate = judge.fate(own, span, &met, &mut fates.used);
+                    if let Fate::Lost(_) = fate {
+                        fates.lost.extend(met.iter().map(|found| found.after));
+                    }
+                    fate
                 }
             };
             fates.fates.insert(id, fate);
@@ -91,6 +96,11 @@ impl Fates {
     /// What became of a tensor that was taken away.
     pub fn get(&self, id: NodeId) -> Option<&Fate> {
         self.fates.get(&id)
+    }
+
+    /// Whether a tensor after the migration was computed from one that cannot be had back from it.
+    pub fn is_lost(&self, after: NodeId) -> bool {
+        self.lost.contains(&after)
     }
 
     /// Whether elements of a tensor after the migration found their way back.
@@ -154,7 +164,9 @@ impl Judge<'_> {
                 (Some(then), Some(tensor)) if same_form(then, tensor) => {}
                 _ => return Err(Conflict::Shape { path: path() }),
             }
-            let twin = parts.iter().find(|(_, part)| part.piece.from == piece.from && same_elements(&part.piece, piece));
+            let twin = parts
+                .iter()
+                .find(|(_, part)| part.piece.from == piece.from && same_elements(&part.piece, piece));
             if let Some((other, part)) = twin {
                 let equal = part.piece.to == piece.to
                     && part.piece.dims == piece.dims

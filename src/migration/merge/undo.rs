@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use indexmap::IndexMap;
 
 use super::super::ChangeRecord;
-use super::super::list;
+use super::super::{list, optimizer};
 use super::pair::{Index, Pairs, through_migration, through_training};
 use super::parts::{Parts, Slot, own};
 use super::tensor::{Fate, Fates, Made, is_tensor, make};
@@ -105,6 +105,7 @@ pub(super) fn undo(
     }
     undo.share_storages();
     undo.walk()?;
+    optimizer::renumber(&mut undo.graph, present.graph, before.graph);
     Ok(Merged { graph: undo.graph, sources: undo.sources })
 }
 
@@ -118,7 +119,10 @@ impl<'a> Undo<'a> {
             let (old, storage) = (then.storage.storage, tensor.storage.storage);
             let content = self.before.content(old);
             if content.is_some() && content == self.present.content(storage) {
-                self.storages.entry(old).and_modify(|known| *known = (*known).min(storage)).or_insert(storage);
+                self.storages
+                    .entry(old)
+                    .and_modify(|known| *known = (*known).min(storage))
+                    .or_insert(storage);
             }
         }
     }
@@ -205,7 +209,8 @@ impl<'a> Undo<'a> {
 
     /// Merges a node of which all three versions are known, in place.
     fn merge(&mut self, before: NodeId, after: NodeId, id: NodeId) -> Result<(), Conflict> {
-        let kinds = (self.before.graph.kind(before), self.after.graph.kind(after), self.present.graph.kind(id));
+        let kinds =
+            (self.before.graph.kind(before), self.after.graph.kind(after), self.present.graph.kind(id));
         if let (Kind::Tensor(was), Kind::Tensor(is), Kind::Tensor(now)) = kinds {
             if was.requires_grad != is.requires_grad && now.requires_grad == is.requires_grad {
                 let mut tensor = now.clone();
@@ -240,11 +245,11 @@ impl<'a> Undo<'a> {
             out.made.push(chosen);
         }
         let keys = self.keys((before, &was), (after, &is), &now)?;
-        edited |= !keys.iter().map(|(name, item)| (name, item)).eq(now.keyed.iter());
+        edited |= !keys.iter().eq(now.keyed.iter());
         out.keyed = keys;
         type Rows = for<'p> fn(&'p Parts) -> &'p Vec<NodeId>;
-        let rows: [(Rows, fn(usize) -> Slot<'static>); 2] =
-            [(|parts| &parts.row, Slot::Row), (|parts| &parts.members, Slot::Member)];
+        type RowOf = (Rows, fn(usize) -> Slot<'static>);
+        let rows: [RowOf; 2] = [(|parts| &parts.row, Slot::Row), (|parts| &parts.members, Slot::Member)];
         for (row, slot) in rows {
             let chosen = self.row(slot, (before, row(&was)), (after, row(&is)), row(&now))?;
             edited |= chosen != *row(&now);
@@ -253,7 +258,7 @@ impl<'a> Undo<'a> {
                 _ => out.members = chosen,
             }
         }
-        let states: [(Rows, fn(usize) -> Slot<'static>); 2] =
+        let states: [RowOf; 2] =
             [(|parts| &parts.states, Slot::State), (|parts| &parts.effects, Slot::Effect)];
         for (row, slot) in states {
             let mut chosen = Vec::new();
@@ -334,14 +339,18 @@ impl<'a> Undo<'a> {
             order.extend(now.keyed.keys().filter(|name| chosen.contains_key(*name)));
             order.extend(was.keyed.keys().filter(|name| !now.keyed.contains_key(*name)));
         } else {
-            // What came since stands behind what it stood behind.
+            // What came since stands behind what it stood behind, be that under another key.
+            let old_name: HashMap<NodeId, &String> =
+                was.keyed.keys().filter_map(|name| Some((chosen.get(name)?.1, name))).collect();
             let mut behind: HashMap<Option<&String>, Vec<&String>> = HashMap::new();
             let mut last = None;
-            for name in now.keyed.keys().filter(|name| chosen.contains_key(*name)) {
-                if was.keyed.contains_key(name) {
+            for (name, (_, value)) in &now.keyed {
+                if was.keyed.contains_key(name) && chosen.contains_key(name) {
                     last = Some(name);
-                } else {
+                } else if chosen.contains_key(name) {
                     behind.entry(last).or_default().push(name);
+                } else if let Some(name) = old_name.get(value) {
+                    last = Some(*name);
                 }
             }
             order.extend(behind.remove(&None).into_iter().flatten());
@@ -524,12 +533,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Refuses to let go of what the migration put in the place of `old`, if it holds what came since.
-    fn check_lost(
-        &self,
-        old: Option<Label<'_>>,
-        new: Option<Label<'_>>,
-        path: Path,
-    ) -> Result<(), Conflict> {
+    fn check_lost(&self, old: Option<Label<'_>>, new: Option<Label<'_>>, path: Path) -> Result<(), Conflict> {
         let Some(Label::Present(id)) = new else { return Ok(()) };
         let Some(top) = self.training.back(id).filter(|after| self.migration.back(*after).is_none()) else {
             return Ok(());
@@ -540,7 +544,8 @@ impl<'a> Undo<'a> {
             if is_tensor(self.after.graph, after) {
                 let same = self.after.same_tensor(after, &self.present, id);
                 if old.is_some() && !same && !self.fates.is_used(after) {
-                    return Err(Conflict::Set { path });
+                    let computed = self.fates.is_lost(after);
+                    return Err(if computed { Conflict::Computed { path } } else { Conflict::Set { path } });
                 }
                 continue;
             }
@@ -612,7 +617,9 @@ impl<'a> Undo<'a> {
                 .named(self.after.graph.kind(after))
                 .map(|(slot, id)| (slot.step(), self.label_after(after, &slot, id)))
                 .collect();
-            if old != new || own(self.before.graph.kind(before)) != own(self.after.graph.kind(after)) {
+            let kinds = (self.before.graph.kind(before), self.after.graph.kind(after));
+            let same = matches!(kinds.0, Kind::Storage(_)) || own(kinds.0) == own(kinds.1);
+            if old != new || !same {
                 return Err(Conflict::Missing { path });
             }
             for (_, child) in is.named(self.after.graph.kind(after)) {

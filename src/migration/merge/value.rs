@@ -27,37 +27,39 @@ impl Values {
         is_kept_apart: impl Fn(&Path) -> bool,
     ) -> Values {
         let [before, after, now] = graphs;
-        let left = without_partner(before, old, after, |id| migration.forth(id), &is_kept_apart);
-        let came = without_partner(after, new, before, |id| migration.back(id), &is_kept_apart);
-        let (left_at, came_at): (HashSet<&Path>, HashSet<&Path>) =
-            (left.iter().map(|value| &value.path).collect(), came.iter().map(|value| &value.path).collect());
-        let mut moves: Vec<(Path, Path)> = Vec::new();
+        let left = keyed(before, old, after, |id| migration.forth(id), &is_kept_apart);
+        let came = keyed(after, new, before, |id| migration.back(id), &is_kept_apart);
+        let mut moves: Vec<(&Path, &Path)> = Vec::new();
         let mut dropped = None;
         for moved in &record.moved {
-            if left_at.contains(&moved.from) && came_at.contains(&moved.to) {
-                moves.push((moved.from.clone(), moved.to.clone()));
+            if let (Some(from), Some(to)) = (follow(&left, &moved.from), follow(&came, &moved.to)) {
+                moves.push((from, to));
             } else if old.at(&moved.from).is_empty() {
                 // An item of a list: its number says nothing of what it is at present.
-                dropped = Some(moved.from.clone());
+                dropped = Some(&moved.from);
             }
         }
         moves.extend(by_name(&left, &came, &moves));
-
-        let known: HashSet<&Path> = moves.iter().map(|(from, _)| from).collect();
-        let gone = left.iter().map(|value| &value.path).find(|path| !known.contains(path));
-        dropped = gone.cloned().or(dropped);
-        let mut values =
-            Values { from: HashMap::new(), to: HashMap::new(), present: Vec::new(), dropped };
+        let known: HashSet<&Path> = moves.iter().map(|(from, _)| *from).collect();
+        let mut gone: Vec<&Path> = left
+            .iter()
+            .filter(|(path, value)| !value.has_partner && !known.contains(path))
+            .map(|(path, _)| path)
+            .collect();
+        gone.sort();
+        let mut values = Values {
+            from: HashMap::new(),
+            to: HashMap::new(),
+            present: Vec::new(),
+            dropped: gone.first().copied().or(dropped).cloned(),
+        };
         for (number, (from, to)) in moves.into_iter().enumerate() {
-            values.from.insert(from, number);
+            let value = &came[to];
+            let parts = training.forth(value.parent).map(|parent| Parts::of(now, parent));
+            let present = parts.and_then(|parts| parts.keyed.get(&value.key).map(|item| item.1));
+            values.from.insert(from.clone(), number);
             values.to.insert(to.clone(), number);
-            values.present.push((to, None));
-        }
-        for value in &came {
-            let Some(number) = values.to.get(&value.path) else { continue };
-            let Some(parent) = training.forth(value.parent) else { continue };
-            let present = Parts::of(now, parent).keyed.get(&value.key).map(|item| item.1);
-            values.present[*number].1 = present.filter(|id| is_atom(now.kind(*id)));
+            values.present.push((to.clone(), present.filter(|id| is_atom(now.kind(*id)))));
         }
         values
     }
@@ -81,58 +83,73 @@ impl Values {
 
 /// A value under a key.
 struct Keyed<'a> {
-    path: Path,
     parent: NodeId,
     key: String,
     kind: &'a Kind,
+    /// Whether the other version of its dict has a value under the key as well.
+    has_partner: bool,
+    /// Whether its path means another value too, as the number 0 and the text "0" do: it is not followed.
+    ambiguous: bool,
 }
 
-/// Values under keys that the other version of their dict has none at.
-fn without_partner<'a>(
+/// A path at which there is one value that can be followed.
+fn follow<'a>(values: &'a HashMap<Path, Keyed<'_>>, path: &Path) -> Option<&'a Path> {
+    let (path, value) = values.get_key_value(path)?;
+    (!value.ambiguous).then_some(path)
+}
+
+/// The values under keys.
+fn keyed<'a>(
     graph: &'a Graph,
     index: &Index,
     other: &Graph,
     partner: impl Fn(NodeId) -> Option<NodeId>,
     is_kept_apart: &impl Fn(&Path) -> bool,
-) -> Vec<Keyed<'a>> {
-    let mut out = Vec::new();
-    for id in index.nodes().filter(|id| !graph.node(*id).tail.is_empty()) {
-        let others = partner(id).map(|id| Parts::of(other, id));
-        for (key, (_, value)) in Parts::of(graph, id).keyed {
+) -> HashMap<Path, Keyed<'a>> {
+    let mut out: HashMap<Path, Keyed<'a>> = HashMap::new();
+    for parent in index.nodes().filter(|id| !graph.node(*id).tail.is_empty()) {
+        let others = partner(parent).map(|id| Parts::of(other, id));
+        for (key, (_, value)) in Parts::of(graph, parent).keyed {
             let kind = graph.kind(value);
-            let has_partner = others
-                .as_ref()
-                .and_then(|others| others.keyed.get(&key))
-                .is_some_and(|(_, value)| is_atom(other.kind(*value)));
-            let path = index.part(id, &Slot::Key(&key));
-            if is_atom(kind) && !has_partner && !is_kept_apart(&path) {
-                out.push(Keyed { path, parent: id, key, kind });
+            let path = index.part(parent, &Slot::Key(&key));
+            if is_atom(kind) && !is_kept_apart(&path) {
+                let theirs = others.as_ref().and_then(|others| others.keyed.get(&key));
+                let has_partner = theirs.is_some_and(|(_, value)| is_atom(other.kind(*value)));
+                let ambiguous = out.contains_key(&path);
+                out.insert(path, Keyed { parent, key, kind, has_partner, ambiguous });
             }
         }
     }
-    out.sort_by(|a, b| a.path.cmp(&b.path));
     out
 }
 
 /// Values without an identity of their own are the same where one of this key and value was dropped and one
 /// was added, as when a setting goes to another section.
-fn by_name(left: &[Keyed<'_>], came: &[Keyed<'_>], known: &[(Path, Path)]) -> Vec<(Path, Path)> {
-    let (from, to): (HashSet<_>, HashSet<_>) = known.iter().map(|(from, to)| (from, to)).unzip();
-    let mut by_key: HashMap<&str, (Vec<&Keyed<'_>>, Vec<&Keyed<'_>>)> = HashMap::new();
-    for value in left.iter().filter(|value| !from.contains(&value.path)) {
-        by_key.entry(&value.key).or_default().0.push(value);
+fn by_name<'a>(
+    left: &'a HashMap<Path, Keyed<'_>>,
+    came: &'a HashMap<Path, Keyed<'_>>,
+    known: &[(&Path, &Path)],
+) -> Vec<(&'a Path, &'a Path)> {
+    let (from, to): (HashSet<&Path>, HashSet<&Path>) = known.iter().copied().unzip();
+    type Group<'a> = (Vec<&'a Path>, Vec<&'a Path>);
+    let mut by_key: HashMap<&str, Group<'a>> = HashMap::new();
+    for (path, value) in
+        left.iter().filter(|(path, value)| !value.has_partner && !value.ambiguous && !from.contains(path))
+    {
+        by_key.entry(&value.key).or_default().0.push(path);
     }
-    for value in came.iter().filter(|value| !to.contains(&value.path)) {
-        by_key.entry(&value.key).or_default().1.push(value);
+    for (path, value) in
+        came.iter().filter(|(path, value)| !value.has_partner && !value.ambiguous && !to.contains(path))
+    {
+        by_key.entry(&value.key).or_default().1.push(path);
     }
     let mut out = Vec::new();
-    for (left, came) in by_key.into_values() {
-        if let ([left], [came]) = (left.as_slice(), came.as_slice())
-            && left.kind == came.kind
+    for (from, to) in by_key.into_values() {
+        if let ([from], [to]) = (from.as_slice(), to.as_slice())
+            && left[*from].kind == came[*to].kind
         {
-            out.push((left.path.clone(), came.path.clone()));
+            out.push((*from, *to));
         }
     }
-    out.sort();
     out
 }

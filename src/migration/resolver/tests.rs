@@ -104,6 +104,7 @@ mod contract {
             Warning::Order { .. } => format!("{code} bytewise!=numeric"),
             Warning::Renamed { from, to } => format!("{code} {from}->{to}"),
             Warning::Drift { name } => format!("{code} {name}"),
+            Warning::Optimizer { .. } => unreachable!("plans know no optimizer"),
         }
     }
 

@@ -22,7 +22,8 @@ pub struct Remark {
 }
 
 /// Modules whose results differ from run to run.
-const CHANGING_MODULES: &[&str] = &["random", "time", "uuid", "secrets", "datetime", "tempfile", "getpass", "platform"];
+const CHANGING_MODULES: &[&str] =
+    &["random", "time", "uuid", "secrets", "datetime", "tempfile", "getpass", "platform"];
 
 /// The sandbox's own start, which names the modules that it refuses.
 const RUNTIME: &str = include_str!("../engine/prelude/ckstore_runtime.py");
@@ -87,14 +88,21 @@ impl Review<'_, '_> {
     fn import(&mut self, name: &str, at: impl Ranged) {
         let top = name.split('.').next().unwrap_or(name);
         if CHANGING_MODULES.contains(&top) || name.starts_with("numpy.random") {
-            self.add("W_NONDETERMINISTIC", at, format!("`{name}` differs from run to run, and the sandbox has it not"));
+            self.add(
+                "W_NONDETERMINISTIC",
+                at,
+                format!("`{name}` differs from run to run, and the sandbox has it not"),
+            );
         } else if HOST_MODULES.contains(top) {
             self.add("W_SANDBOX", at, format!("the sandbox has no module `{name}`"));
         }
     }
 
     fn call(&mut self, name: &str, at: impl Ranged) {
-        if CHANGING_CALLS.contains(&name) || name.starts_with("numpy.random.") || name.starts_with("np.random.") {
+        if CHANGING_CALLS.contains(&name)
+            || name.starts_with("numpy.random.")
+            || name.starts_with("np.random.")
+        {
             self.add("W_NONDETERMINISTIC", at, format!("`{name}` differs from run to run"));
         } else if HOST_CALLS.contains(&name) {
             self.add("W_SANDBOX", at, format!("the sandbox refuses `{name}`"));
@@ -169,7 +177,10 @@ mod tests {
         let cases: &[(&str, &[(&str, u32)])] = &[
             ("import random\n", &[("W_NONDETERMINISTIC", 1)]),
             ("def migrate(ckpt):\n    from os.path import join\n", &[("W_SANDBOX", 2)]),
-            ("def migrate(ckpt):\n    x = torch.rand(3)\n    open('f')\n", &[("W_NONDETERMINISTIC", 2), ("W_SANDBOX", 3)]),
+            (
+                "def migrate(ckpt):\n    x = torch.rand(3)\n    open('f')\n",
+                &[("W_NONDETERMINISTIC", 2), ("W_SANDBOX", 3)],
+            ),
             ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import os\n", &[]),
             ("import random\nimport subprocess\n", &[("W_NONDETERMINISTIC", 1), ("W_SANDBOX", 2)]),
             ("import anemoi.models\nimport torch, math\n", &[]),

@@ -121,8 +121,10 @@ fn slug(name: &str) -> Option<String> {
 
 /// The version that a release tool replaces.
 fn placeholder(package: &str) -> String {
-    let upper: String =
-        package.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let upper: String = package
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
     format!("%NEXT_{upper}_VERSION%")
 }
 

@@ -109,7 +109,8 @@ fn plan(base: &[String], added: &[String], at: Timestamp) -> Result<Vec<Renaming
     let base = sorted(base.iter().cloned());
     let Some(last) = base.last() else { return Ok(Vec::new()) };
     let Some(first) = added.iter().position(|name| stem(name) < stem(last)) else { return Ok(Vec::new()) };
-    let highest = base.iter().chain(&added[..first]).filter_map(|name| digits(name).parse::<u64>().ok()).max();
+    let highest =
+        base.iter().chain(&added[..first]).filter_map(|name| digits(name).parse::<u64>().ok()).max();
     let highest = highest.ok_or_else(|| last.clone())?;
     // Where numbers are times the new ones are the present; where they count, they go on.
     let now = u64::try_from(at.as_second()).unwrap_or(0);

@@ -26,7 +26,8 @@ pub(super) fn files_on(branch: &str, directory: &Path) -> Result<Vec<String>, Re
         let said = said.lines().next().unwrap_or_default().trim_start_matches("fatal: ").to_owned();
         Err(failed(if said.is_empty() { "there is no such branch".into() } else { said }))
     };
-    let commit = git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{branch}^{{commit}}")])?;
+    let commit =
+        git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{branch}^{{commit}}")])?;
     let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     let listed = git(&["ls-tree", "-z", "--name-only", &commit, "./"])?;
     let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());

@@ -90,10 +90,8 @@ fn order(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
     let has_number = |migration: &&Migration| migration.name.starts_with(|c: char| c.is_ascii_digit());
     let numbered: Vec<&Migration> = catalogue.migrations.iter().filter(has_number).collect();
     for pair in numbered.windows(2).filter(|pair| number(pair[0]) > number(pair[1])) {
-        let message = format!(
-            "runs after `{}`: names are ordered by their bytes, not by number",
-            pair[0].name
-        );
+        let message =
+            format!("runs after `{}`: names are ordered by their bytes, not by number", pair[0].name);
         findings.push(about(pair[1], "W_ORDER", None, message));
     }
     let mut released: Option<&Migration> = None;

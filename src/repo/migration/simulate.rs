@@ -93,9 +93,21 @@ impl Repo {
                 Err(error) => simulated.error = Some(told(&error)),
                 Ok(before) => {
                     let lineage = Lineage::default();
-                    let sources =
-                        Sources { catalogue: &catalogue, lineage: &lineage, renamed: Vec::new(), remember: false };
-                    self.simulate_one(&migration, &before, &sources, context, reference.as_ref(), &mut simulated)?;
+                    let sources = Sources {
+                        catalogue: &catalogue,
+                        lineage: &lineage,
+                        renamed: Vec::new(),
+                        redo: false,
+                        remember: false,
+                    };
+                    self.simulate_one(
+                        &migration,
+                        &before,
+                        &sources,
+                        context,
+                        reference.as_ref(),
+                        &mut simulated,
+                    )?;
                 }
             }
             let is_problem = simulated.status == "failed"

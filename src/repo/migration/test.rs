@@ -86,7 +86,13 @@ impl Repo {
         let mut printed = String::new();
         let before = self.bring_before(&revision, &catalogue, &migration.name, context)?;
         let lineage = Lineage::default();
-        let sources = Sources { catalogue: &catalogue, lineage: &lineage, renamed: Vec::new(), remember: false };
+        let sources = Sources {
+            catalogue: &catalogue,
+            lineage: &lineage,
+            renamed: Vec::new(),
+            redo: false,
+            remember: false,
+        };
         let up = operation(&migration, OperationKind::Migrate, Method::Run);
         let first = self.try_out(&up, &before, &sources, context, &mut printed)?;
         let second = self.try_out(&up, &before, &sources, context, &mut printed)?;
@@ -132,7 +138,8 @@ impl Repo {
         // Also where a checkout would never roll back.
         let rules = resolver::Options { policy: Policy::Prefix, ..resolver::Options::default() };
         let plan = resolver::resolve(applied.as_deref(), &catalogue.entries(), &target, &rules)?;
-        let sources = Sources { catalogue, lineage: &lineage, renamed: Vec::new(), remember: false };
+        let sources =
+            Sources { catalogue, lineage: &lineage, renamed: Vec::new(), redo: false, remember: false };
         let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
         for operation in &plan.operations {
             position = self.try_out(operation, &position, &sources, context, &mut String::new())?;
