@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::repo::migration::{SimulateOptions, Simulated};
+use crate::repo::migration::{Difference, SimulateOptions, Simulated, Unmatched};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
@@ -13,11 +13,12 @@ use super::session::Session;
 
 /// Try a migration out on every stored checkpoint
 ///
-/// Each branch's checkpoint is brought to where the migration applies, and it is run, in the store alone: no ref,
-/// history or file changes. Shows on which it fails, which steps match nothing, and, with --reference, where the
-/// tensors' names, element types or shapes differ from those of a checkpoint that was born at that version. Exits
-/// with 7 if there is such a problem.
+/// The checkpoint of each branch and tag is brought to where the migration applies, and it is run, in a copy of the
+/// store that is gone afterwards. Shows on which it fails, which steps and keys match nothing, and, with
+/// --reference, where the tensors' names, element types or shapes differ from those of a checkpoint that was born at
+/// that version. Exits with 7 if it fails or differs anywhere.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ckstore simulate 1748736000_split_attention --reference new-run")]
 pub struct SimulateArgs {
     /// The migration
     #[arg(value_name = "MIGRATION")]
@@ -34,7 +35,7 @@ const PROBLEM: u8 = 7;
 
 /// Runs the command.
 pub fn run(args: &SimulateArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
-    let mut repo = session.open()?;
+    let repo = session.open()?;
     let options = SimulateOptions {
         migration: &args.migration,
         reference: args.reference.as_deref(),
@@ -50,11 +51,12 @@ pub fn run(args: &SimulateArgs, session: &Session, output: &Output) -> Result<Ex
             };
             let status = output.paint(tone, checkpoint.status);
             writeln!(out, "{} {status}{}", checkpoint.ref_name, details(checkpoint))?;
-            for (line, reason) in &checkpoint.unmatched {
-                writeln!(out, "  line {line}: {reason}")?;
+            for Unmatched { line, message } in &checkpoint.unmatched {
+                writeln!(out, "  line {line}: {message}")?;
             }
-            for path in &checkpoint.differs {
-                writeln!(out, "  {path} is not as in the reference")?;
+            for Difference { path, expected, found } in &checkpoint.differs {
+                let told = |shape: &Option<String>| shape.clone().unwrap_or_else(|| "nothing".to_owned());
+                writeln!(out, "  {path}: {}, and {} in the reference", told(found), told(expected))?;
             }
         }
         writeln!(out, "{} of {} with problems", report.problems, report.checkpoints.len())

@@ -24,6 +24,7 @@ mod perform;
 mod plan;
 mod redo;
 mod run;
+mod scratch;
 mod show;
 mod state;
 mod status;

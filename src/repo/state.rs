@@ -101,6 +101,7 @@ impl Repo {
             let mut known = resolver::Applied {
                 name: entry.name.clone(),
                 digest: entry.digest,
+                signature: entry.signature.as_deref().and_then(|text| text.parse().ok()),
                 executed: entry.executed,
                 ..resolver::Applied::default()
             };

@@ -18,11 +18,11 @@ use super::super::session::Session;
 /// Finds files that are no migrations (E_CATALOGUE); names whose order is not that of their numbers (W_ORDER);
 /// versions that fall below a final (W_VERSION); two that do the same (W_DUPLICATE); a final with a body
 /// (W_FINAL_BODY), another without one (W_EMPTY); a rollback that undoes nothing (W_IDENTITY_ROLLBACK); what differs
-/// from run to run (W_NONDETERMINISTIC); what the sandbox refuses (W_SANDBOX); and, with --against, steps that match
-/// nothing (W_UNMATCHED).
+/// from run to run (W_NONDETERMINISTIC); what the sandbox refuses (W_SANDBOX); and, with --against, steps and keys
+/// that match nothing (W_UNMATCHED).
 #[derive(Debug, Args)]
 pub struct LintArgs {
-    /// Also try the steps of TOML migrations on this ref's or revision's values
+    /// Also look for steps and keys that this ref or revision does not have
     #[arg(long, value_name = "REV")]
     against: Option<String>,
     #[command(flatten)]

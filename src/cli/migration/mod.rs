@@ -23,6 +23,8 @@ use super::session::Session;
 /// The catalogue is the one given, else that of HEAD, else the folder `migrations`. Only `test` and comparing with
 /// a checkpoint need a store.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ckstore migration list\n  ckstore migration lint --against HEAD\n  \
+                  ckstore migration test 1738368000_move_learning_rate")]
 pub struct MigrationArgs {
     #[command(subcommand)]
     verb: Verb,

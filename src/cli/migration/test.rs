@@ -15,8 +15,8 @@ use super::super::session::Session;
 
 /// Run a migration on a checkpoint, undo it, run it again, and compare; nothing is recorded
 ///
-/// The checkpoint is brought to where the migration applies, in the store alone: no ref, history or file changes.
-/// Exits with 7 if results differ: from one run to the next, after its own rollback, or after running it again.
+/// The checkpoint is brought to where the migration applies, in a copy of the store that is gone afterwards. Exits
+/// with 7 if results differ: from one run to the next, after its own rollback, or after running it again.
 #[derive(Debug, Args)]
 pub struct TestArgs {
     /// The migration
@@ -34,7 +34,7 @@ const DIFFERS: u8 = 7;
 
 /// Runs the command.
 pub fn run(args: &TestArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
-    let mut repo = session.open()?;
+    let repo = session.open()?;
     let options = TestOptions {
         migration: &args.migration,
         on: args.on.as_deref(),
@@ -54,16 +54,17 @@ fn write_test(out: &mut dyn Write, report: &TestReport, output: &Output) -> io::
     let mut line = |what: &str, trial: &Trial| -> io::Result<()> {
         let word =
             if trial.same { output.paint(Tone::Good, "same") } else { output.paint(Tone::Bad, "differs") };
-        writeln!(out, "  {what} {word}")?;
+        let order = if trial.reordered { ", in another order" } else { "" };
+        writeln!(out, "  {what} {word}{order}")?;
         match &trial.differences {
             Some(differences) => write_diff(out, differences, output),
             None => Ok(()),
         }
     };
-    line("run again:          ", &report.again)?;
+    line("run once more: ", &report.again)?;
     if report.rollback == "script" {
-        line("undone by itself:   ", &report.back)?;
-        line("run on what came of it:", &report.forth)
+        line("undone:        ", &report.back)?;
+        line("run on that:   ", &report.forth)
     } else {
         writeln!(out, "  it has no rollback: the store brings back what it kept")
     }

@@ -4,6 +4,7 @@
 
 mod anemoi;
 mod declarative;
+pub mod lookups;
 mod migrate_ckpt;
 pub(super) mod python;
 pub mod review;

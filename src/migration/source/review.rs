@@ -75,6 +75,20 @@ pub fn review(source: &str) -> io::Result<Result<Vec<Remark>, SyntaxError>> {
     })
 }
 
+/// Whether a script gives back what it got, and does nothing else.
+///
+/// # Errors
+///
+/// If the system gives no thread to parse it.
+pub fn does_nothing(source: &str) -> io::Result<bool> {
+    let only = |module: &Module<'_>| {
+        let body = module.syntax.body.iter();
+        let run = body.rev().find(|stmt| binds(stmt, "migrate") || binds(stmt, "handle"));
+        run.is_some_and(python::is_identity)
+    };
+    Ok(python::with_module(source, only)?.unwrap_or(false))
+}
+
 struct Review<'m, 'a> {
     module: &'m Module<'a>,
     remarks: Vec<Remark>,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::durable;
 use crate::migration::version::Version;
-use crate::migration::{Catalogue, CatalogueError, Form};
+use crate::migration::{Catalogue, CatalogueError, Form, Migration};
 
 use super::super::RepoError;
 
@@ -68,17 +68,26 @@ pub fn create_migration(directory: &Path, options: &CreateOptions<'_>) -> Result
         }
         None => placeholder(&package),
     };
+    let last = catalogue.as_ref().and_then(|catalogue| catalogue.migrations.last());
     let (stem, version, text, ending) = match options.form {
-        Form::MigrateCkpt => (next_number(catalogue.as_ref(), &name), None, handle(), "py"),
-        Form::Declarative => {
-            let text = toml(&package, &version, options.is_final);
-            (format!("{}_{name}", options.at.as_second()), Some(version), text, "toml")
-        }
-        _ => {
-            let text = python(&package, &version, options);
-            (format!("{}_{name}", options.at.as_second()), Some(version), text, "py")
+        Form::MigrateCkpt => (next_number(last, &name), None, handle(), "py"),
+        form => {
+            let stem = format!("{}_{name}", time_after(last, options.at));
+            match form {
+                Form::Declarative => {
+                    let text = toml(&package, &version, options.is_final);
+                    (stem, Some(version), text, "toml")
+                }
+                _ => {
+                    let text = python(&package, &version, options);
+                    (stem, Some(version), text, "py")
+                }
+            }
         }
     };
+    if let Some(last) = last.filter(|last| stem <= last.name) {
+        return Err(RepoError::NotNumbered { name: last.name.clone() });
+    }
     let taken = catalogue.as_ref().is_some_and(|catalogue| catalogue.get(&stem).is_some());
     let path = directory.join(format!("{stem}.{ending}"));
     if taken || path.symlink_metadata().is_ok() {
@@ -128,12 +137,20 @@ fn placeholder(package: &str) -> String {
     format!("%NEXT_{upper}_VERSION%")
 }
 
+/// The present, but behind the last migration where numbers are times.
+fn time_after(last: Option<&Migration>, at: Timestamp) -> u64 {
+    let now = u64::try_from(at.as_second()).unwrap_or(0);
+    match last.and_then(|last| super::fix_order::digits(&last.name).parse::<u64>().ok()) {
+        Some(number) if number >= super::fix_order::FIRST_TIME => now.max(number.saturating_add(1)),
+        _ => now,
+    }
+}
+
 /// The number behind the last one, as wide as that.
-fn next_number(catalogue: Option<&Catalogue>, name: &str) -> String {
-    let last = catalogue.and_then(|catalogue| catalogue.migrations.last());
+fn next_number(last: Option<&Migration>, name: &str) -> String {
     let digits = last.map_or("", |last| super::fix_order::digits(&last.name));
     let next = digits.parse::<u64>().map_or(0, |number| number.saturating_add(1));
-    format!("{next:0width$}_{name}", width = digits.len().max(1))
+    format!("{next:0width$}_{name}", width = digits.len().max(4))
 }
 
 fn handle() -> String {

@@ -81,6 +81,9 @@ pub fn fix_order(directory: &Path, options: &FixOrderOptions<'_>) -> Result<FixO
     Ok(FixOrderReport { base: options.base.to_owned(), added, renamed, done })
 }
 
+/// Numbers from here on are times, in seconds since 1970; smaller ones count.
+pub(super) const FIRST_TIME: u64 = 1_000_000_000;
+
 /// The digits that a name begins with.
 pub(super) fn digits(name: &str) -> &str {
     &name[..name.bytes().take_while(u8::is_ascii_digit).count()]
@@ -114,7 +117,7 @@ fn plan(base: &[String], added: &[String], at: Timestamp) -> Result<Vec<Renaming
     let highest = highest.ok_or_else(|| last.clone())?;
     // Where numbers are times the new ones are the present; where they count, they go on.
     let now = u64::try_from(at.as_second()).unwrap_or(0);
-    let counts = highest < 1_000_000_000;
+    let counts = highest < FIRST_TIME;
     let mut next = if counts { highest + 1 } else { now.max(highest.saturating_add(1)) };
     let mut out = Vec::new();
     let mut before = stem(last).to_owned();

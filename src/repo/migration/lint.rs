@@ -1,16 +1,19 @@
 //! What is wrong with a catalogue, or may be.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::migration::engine::Limits;
-use crate::migration::{Catalogue, CatalogueError, Migration, declarative, review};
+use crate::migration::{
+    Catalogue, CatalogueError, Migration, declarative, does_nothing as does_nothing_script, review,
+};
 use crate::snapshot;
 use crate::value::Graph;
 
 use super::super::{Repo, RepoError};
+use super::Unmatched;
 
 /// What is wrong with a catalogue, or may be.
 #[derive(Debug, Clone, Serialize)]
@@ -69,7 +72,7 @@ pub fn lint(
     };
     let mut findings = Vec::new();
     order(&catalogue, &mut findings);
-    bodies(&catalogue, &mut findings);
+    bodies(&catalogue, &mut findings)?;
     scripts(&catalogue, &mut findings)?;
     if let Some((repo, name)) = against {
         unmatched(&catalogue, repo, name, limits, &mut findings)?;
@@ -109,7 +112,7 @@ fn order(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
     }
 }
 
-fn bodies(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
+fn bodies(catalogue: &Catalogue, findings: &mut Vec<Finding>) -> Result<(), RepoError> {
     let mut first: HashMap<_, &Migration> = HashMap::new();
     for migration in &catalogue.migrations {
         if migration.is_final && migration.has_migrate {
@@ -119,8 +122,8 @@ fn bodies(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
             let message = "it has nothing to run and is no final".to_owned();
             findings.push(about(migration, "W_EMPTY", None, message));
         }
-        // What has no body is alike.
-        if migration.has_migrate {
+        // What does nothing is alike.
+        if migration.has_migrate && !does_nothing(migration)? {
             match first.get(&migration.digest) {
                 Some(other) => {
                     let message = format!("it does the same as `{}`", other.name);
@@ -128,6 +131,17 @@ fn bodies(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
                 }
                 None => drop(first.insert(migration.digest, migration)),
             }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a migration is only begun: it has no steps, or gives back what it got.
+fn does_nothing(migration: &Migration) -> Result<bool, RepoError> {
+    match &migration.body {
+        Some(body) => Ok(body.is_empty()),
+        None => {
+            does_nothing_script(&migration.source).map_err(RepoError::io("parse", migration.file.as_ref()))
         }
     }
 }
@@ -156,14 +170,27 @@ fn unmatched(
     let tree = repo.tree_of(&id)?;
     let (mut graph, _): (Graph, _) = snapshot::read_graph(&repo.reader(), &tree)?;
     let has = |migration: &Migration| revision.applied().iter().any(|entry| entry.name == migration.name);
-    for migration in catalogue.migrations.iter().filter(|migration| !has(migration)) {
-        let Some(body) = &migration.body else { continue };
-        for (line, reason) in body.unmatched(&graph, limits) {
-            findings.push(about(migration, "W_UNMATCHED", Some(line), format!("{reason}, in `{name}`")));
-        }
-        if let Ok(outcome) = declarative::apply(&migration.file, body, &graph, limits) {
-            // Further steps may look at what was computed, but here nothing is evaluated.
-            graph = outcome.graph;
+    // What migrations before may have made.
+    let mut made = BTreeSet::new();
+    let mut is_known = true;
+    for migration in catalogue.migrations.iter().filter(|m| m.has_migrate && !m.is_final && !has(m)) {
+        let found = super::unmatched::unmatched(migration, &graph, &made, limits)?;
+        // What scripts make of the checkpoint is only known after they ran.
+        let found = found.into_iter().filter(|_| is_known || migration.body.is_none());
+        findings.extend(found.map(|Unmatched { line, message }| {
+            about(migration, "W_UNMATCHED", Some(line), format!("{message}, in `{name}`"))
+        }));
+        match &migration.body {
+            None => {
+                is_known = false;
+                made.extend(super::unmatched::looked_up(migration)?.made);
+            }
+            Some(body) => {
+                if let Ok(outcome) = declarative::apply(&migration.file, body, &graph, limits) {
+                    // Further steps may look at what was computed, but here nothing is evaluated.
+                    graph = outcome.graph;
+                }
+            }
         }
     }
     Ok(())

@@ -7,13 +7,15 @@ mod lint;
 mod list;
 mod simulate;
 mod test;
+mod unmatched;
 
 pub use create::{CreateOptions, CreateReport, create_migration};
 pub use fix_order::{FixOrderOptions, FixOrderReport, Renaming, fix_order};
 pub use lint::{Finding, LintReport, lint};
 pub use list::{CatalogueReport, GroupOfCatalogue, ListedMigration, list_migrations};
-pub use simulate::{SimulateOptions, SimulateReport, Simulated};
+pub use simulate::{Difference, SimulateOptions, SimulateReport, Simulated};
 pub use test::{TestOptions, TestReport, Trial};
+pub use unmatched::Unmatched;
 
 use std::path::PathBuf;
 

@@ -1,21 +1,21 @@
 //! A migration tried out on every stored checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use crate::ledger::RefKind;
-use crate::migration::Migration;
 use crate::migration::plan::{Method, OperationKind};
+use crate::migration::{Catalogue, Migration};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::snapshot::{self, Tree};
 use crate::value::Path;
 
-use super::super::run::{Position, Sources};
+use super::super::run::Position;
 use super::super::state::Lineage;
 use super::super::{CatalogueSource, Context, Repo, RepoError};
-use super::test::{operation, runnable};
+use super::test::{operation, runnable, trial_sources};
+use super::unmatched::{Unmatched, unmatched};
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -33,86 +33,87 @@ pub struct SimulateOptions<'a> {
 pub struct SimulateReport {
     /// The migration.
     pub migration: String,
-    /// Each branch, by name.
+    /// Each branch and tag, by name; of those that name one revision only the first.
     pub checkpoints: Vec<Simulated>,
-    /// Number of checkpoints on which it failed, matched nothing, or gave another result than the reference.
+    /// Number of checkpoints on which it failed, or gave another result than the reference.
     pub problems: usize,
 }
 
 /// What a migration would do to one checkpoint.
 #[derive(Debug, Clone, Serialize)]
 pub struct Simulated {
-    /// The branch.
+    /// The branch or tag.
     #[serde(rename = "ref")]
     pub ref_name: RefName,
+    /// The revision that it names.
+    pub revision: ObjectId,
     /// `done`, `failed`, or `unreachable` where the checkpoint cannot be brought to it.
     pub status: &'static str,
     /// Why, if it is not done.
     pub error: Option<String>,
-    /// Steps that match nothing: their lines and what they say.
-    pub unmatched: Vec<(u32, String)>,
+    /// Steps and keys of the migration that match nothing.
+    pub unmatched: Vec<Unmatched>,
     /// Whether it left the checkpoint as it was.
     pub unchanged: bool,
     /// Tensors that differ from the reference in being there, in element type or in shape.
-    pub differs: Vec<Path>,
+    pub differs: Vec<Difference>,
+}
+
+/// A tensor that is not as in the reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Where.
+    pub path: Path,
+    /// Element type and shape in the reference, if it is there.
+    pub expected: Option<String>,
+    /// Element type and shape in the result, if it is there.
+    pub found: Option<String>,
 }
 
 impl Repo {
-    /// Tries a migration out on the checkpoint of every branch. No ref moves and no history is written.
+    /// Tries a migration out on the checkpoint of every branch and tag, in a copy of the store that is gone
+    /// afterwards.
     ///
     /// # Errors
     ///
     /// If there is no such migration or reference. What goes wrong with one checkpoint is in the report.
     pub fn simulate(
-        &mut self,
+        &self,
         options: &SimulateOptions<'_>,
         context: &Context<'_>,
     ) -> Result<SimulateReport, RepoError> {
-        let _lock = self.lock()?;
         let reference = match options.reference {
             Some(name) => Some(shapes(&self.tree_of(&self.revision_named(name)?)?)),
             None => None,
         };
+        let mut scratch = self.scratch()?;
+        let repo = &mut scratch.repo;
         let mut report =
             SimulateReport { migration: options.migration.to_owned(), checkpoints: Vec::new(), problems: 0 };
-        let rows = self.ledger.refs()?.into_iter().filter(|row| row.kind == RefKind::Branch);
-        for row in rows.collect::<Vec<_>>() {
-            let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
+        let mut seen = HashSet::new();
+        for row in repo.ledger.refs()? {
+            if !seen.insert(row.revision) {
+                continue;
+            }
+            let catalogue = repo.load_catalogue(Some(&row), options.catalogue)?;
             let migration = runnable(&catalogue, options.migration)?.clone();
-            let mut revision = self.revision(&row.revision)?;
-            revision.applied = self.applied_of(&revision, &catalogue)?;
             let mut simulated = Simulated {
-                ref_name: row.name,
+                ref_name: row.name.clone(),
+                revision: row.revision,
                 status: "unreachable",
                 error: None,
                 unmatched: Vec::new(),
                 unchanged: false,
                 differs: Vec::new(),
             };
-            match self.bring_before(&revision, &catalogue, &migration.name, context) {
+            match repo.bring_before(row, &catalogue, &migration.name, context) {
                 Err(error) => simulated.error = Some(told(&error)),
                 Ok(before) => {
-                    let lineage = Lineage::default();
-                    let sources = Sources {
-                        catalogue: &catalogue,
-                        lineage: &lineage,
-                        renamed: Vec::new(),
-                        redo: false,
-                        remember: false,
-                    };
-                    self.simulate_one(
-                        &migration,
-                        &before,
-                        &sources,
-                        context,
-                        reference.as_ref(),
-                        &mut simulated,
-                    )?;
+                    let place = (&migration, &before);
+                    repo.simulate_one(place, &catalogue, context, reference.as_ref(), &mut simulated)?;
                 }
             }
-            let is_problem = simulated.status == "failed"
-                || !simulated.unmatched.is_empty()
-                || !simulated.differs.is_empty();
+            let is_problem = simulated.status == "failed" || !simulated.differs.is_empty();
             report.problems += usize::from(is_problem);
             report.checkpoints.push(simulated);
         }
@@ -121,21 +122,18 @@ impl Repo {
 
     fn simulate_one(
         &mut self,
-        migration: &Migration,
-        before: &Position,
-        sources: &Sources<'_>,
+        (migration, before): (&Migration, &Position),
+        catalogue: &Catalogue,
         context: &Context<'_>,
         reference: Option<&BTreeMap<Path, Shape>>,
         simulated: &mut Simulated,
     ) -> Result<(), RepoError> {
         let tree = snapshot::read_tree(&self.reader(), &before.tree)?;
-        if let Some(body) = &migration.body {
-            let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
-            let unmatched = body.unmatched(&graph, context.limits).into_iter();
-            simulated.unmatched = unmatched.map(|(line, reason)| (line, reason.to_string())).collect();
-        }
+        let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
+        simulated.unmatched = unmatched(migration, &graph, &BTreeSet::new(), context.limits)?;
         let up = operation(migration, OperationKind::Migrate, Method::Run);
-        match self.carry_out(&up, before, sources, context) {
+        let lineage = Lineage::default();
+        match self.carry_out(&up, before, &trial_sources(catalogue, &lineage), context) {
             Err(failed) => {
                 simulated.status = "failed";
                 simulated.error = Some(told(&failed.error));
@@ -148,12 +146,7 @@ impl Repo {
                 };
                 if let Some(reference) = reference {
                     let tree = snapshot::read_tree(&self.reader(), &done.position.tree)?;
-                    let found = shapes(&tree);
-                    let other = |path: &&Path| found.get(path) != reference.get(path);
-                    let mut all: Vec<&Path> = found.keys().chain(reference.keys()).filter(other).collect();
-                    all.sort();
-                    all.dedup();
-                    simulated.differs = all.into_iter().cloned().collect();
+                    simulated.differs = differences(reference, &shapes(&tree));
                 }
             }
         }
@@ -165,6 +158,19 @@ impl Repo {
         let record: Option<crate::migration::ChangeRecord> = serde_json::from_slice(&bytes).ok();
         Ok(record.is_some_and(|record| record.is_empty()))
     }
+}
+
+fn differences(expected: &BTreeMap<Path, Shape>, found: &BTreeMap<Path, Shape>) -> Vec<Difference> {
+    let all: BTreeSet<&Path> = expected.keys().chain(found.keys()).collect();
+    let other = all.into_iter().filter(|path| expected.get(path) != found.get(path));
+    let told = |shape: Option<&Shape>| shape.map(|(dtype, shape)| format!("{dtype} {shape:?}"));
+    other
+        .map(|path| Difference {
+            path: path.clone(),
+            expected: told(expected.get(path)),
+            found: told(found.get(path)),
+        })
+        .collect()
 }
 
 /// Element type and extents.
