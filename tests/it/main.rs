@@ -3,6 +3,7 @@
 mod bad_input;
 mod console;
 mod crash;
+mod delta;
 mod errors;
 mod fsck;
 mod gc;
