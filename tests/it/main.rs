@@ -3,6 +3,7 @@
 mod bad_input;
 mod console;
 mod crash;
+mod delta;
 mod errors;
 mod fsck;
 mod gc;
@@ -13,5 +14,6 @@ mod migration_simulate;
 mod migration_verbs;
 mod redo;
 mod reference;
+mod stores;
 mod support;
 mod train;
