@@ -3,12 +3,17 @@
 mod bad_input;
 mod console;
 mod crash;
+mod delta;
 mod errors;
 mod fsck;
 mod gc;
 mod layering;
 mod merge;
+mod migration_order;
+mod migration_simulate;
+mod migration_verbs;
 mod redo;
 mod reference;
+mod stores;
 mod support;
 mod train;
