@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
-use crate::migration::plan::{OperationKind, Warning};
+use crate::migration::plan::OperationKind;
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
@@ -130,15 +130,9 @@ impl Repo {
         redo: bool,
         context: &Context<'_>,
     ) -> Result<Carried, Box<Failed>> {
-        let Planned { revision, lineage, catalogue, plan, .. } = planned;
-        let renamed = plan.warnings.iter().filter_map(|warning| match warning {
-            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
-            _ => None,
-        });
-        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), redo };
-        let position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
-        let mut carried = Carried { position, steps: Vec::new(), word: Word::default() };
-        for operation in &plan.operations {
+        let sources = Sources::of(planned, redo);
+        let mut carried = Carried { position: planned.position(), steps: Vec::new(), word: Word::default() };
+        for operation in &planned.plan.operations {
             let done = self.carry_out(operation, &carried.position, &sources, context)?;
             carried.position = done.position;
             carried.steps.push(done.step);

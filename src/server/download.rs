@@ -168,6 +168,7 @@ fn wanted(asked: &str, bytes: u64) -> Wanted {
 fn start(shared: Arc<Shared>, file: StoredFile, range: Range<u64>, place: OwnedSemaphorePermit) -> Pieces {
     let (sender, receiver) = mpsc::channel(PIECES);
     let rest = range.end - range.start;
+    let counting = Arc::clone(&shared);
     tokio::task::spawn_blocking(move || {
         let _place = place;
         let mut held: Option<Bytes> = None;
@@ -194,13 +195,14 @@ fn start(shared: Arc<Shared>, file: StoredFile, range: Range<u64>, place: OwnedS
             }
         }
     });
-    Pieces { receiver, rest }
+    Pieces { receiver, rest, shared: counting }
 }
 
 /// A body of known length, piece by piece.
 struct Pieces {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     rest: u64,
+    shared: Arc<Shared>,
 }
 
 impl http_body::Body for Pieces {
@@ -213,6 +215,7 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.receiver.poll_recv(context).map(|piece| match piece {
             Some(Ok(piece)) => {
+                self.shared.metrics.sent(piece.len() as u64);
                 self.rest = self.rest.saturating_sub(piece.len() as u64);
                 Some(Ok(Frame::data(piece)))
             }

@@ -62,7 +62,6 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     hint: Option<String>,
-    job: Option<String>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -80,7 +79,6 @@ impl Problem {
             code,
             detail: detail.into(),
             hint: None,
-            job: None,
             header: None,
         }
     }
@@ -98,12 +96,6 @@ impl Problem {
     /// The same with what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
-        self
-    }
-
-    /// The same with the job that it is about.
-    pub fn job(mut self, id: &str) -> Problem {
-        self.job = Some(id.to_owned());
         self
     }
 
@@ -127,18 +119,14 @@ impl Problem {
 
     /// The document.
     pub fn document(&self) -> serde_json::Value {
-        let mut document = json!({
+        json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": self.code,
             "hint": self.hint,
-        });
-        if let Some(job) = &self.job {
-            document["job"] = json!(job);
-        }
-        document
+        })
     }
 }
 
