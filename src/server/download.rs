@@ -55,8 +55,7 @@ pub async fn of_ref(
     let world = Arc::clone(&shared);
     let file = shared.pool.run(Weight::Light, move |repo| {
         let Some(version) = params.version else {
-            let name = repo.branch_named(Some(&name))?.name;
-            return Ok(repo.file_of(name.as_str())?);
+            return Ok(repo.file_of(repo.ref_named(&name)?.name.as_str())?);
         };
         let options = PlanOptions {
             name: Some(&name),

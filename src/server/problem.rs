@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::face::failure::Failure;
+use crate::migration::ResolveError;
 use crate::repo::RepoError;
 
 /// The status of each code that the command line has too.
@@ -88,6 +89,13 @@ impl Problem {
         Problem::new("E_USAGE", detail)
     }
 
+    /// Two parameters of which only one can be meant.
+    pub fn exclusive(one: &str, other: &str) -> Problem {
+        let mut problem = Problem::usage(format!("`{one}` and `{other}` exclude each other"));
+        problem.status = StatusCode::CONFLICT;
+        problem
+    }
+
     /// Too much is under way.
     pub fn busy(detail: impl Into<String>) -> Problem {
         Problem::new("E_BUSY", detail).header(header::RETRY_AFTER, HeaderValue::from_static("5"))
@@ -102,12 +110,6 @@ impl Problem {
     /// The same with a header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.header = Some(Box::new((name, value)));
-        self
-    }
-
-    /// The same with another status.
-    pub fn status(mut self, status: StatusCode) -> Problem {
-        self.status = status;
         self
     }
 
@@ -140,7 +142,12 @@ impl From<Failure> for Problem {
 
 impl From<RepoError> for Problem {
     fn from(error: RepoError) -> Problem {
-        Failure::from(error).into()
+        let is_name = matches!(error, RepoError::Resolve(ResolveError::UnknownMigration { .. }));
+        let mut problem = Problem::from(Failure::from(error));
+        if is_name {
+            problem.status = StatusCode::NOT_FOUND;
+        }
+        problem
     }
 }
 

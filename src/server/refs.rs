@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::face::document::{Entries, Refs};
 use crate::ledger::RefKind;
 use crate::migration::resolver::Target;
-use crate::refname::RefName;
 use crate::repo::{PlanOptions, RefsOptions};
 
 use super::Shared;
@@ -103,7 +102,7 @@ pub async fn log(
 ) -> Answer {
     let limit = page_length(params.limit)?;
     let entries = shared.pool.run(Weight::Light, move |repo| {
-        let name = repo.branch_named(Some(&name))?.name;
+        let name = repo.ref_named(&name)?.name;
         Ok(repo.log_revisions(Some(name.as_str()), Some(limit as usize))?)
     });
     Ok(Json(Entries { entries: &entries.await? }).into_response())
@@ -113,7 +112,7 @@ pub async fn log(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
-    after: Option<i64>,
+    after: Option<u32>,
     limit: Option<u32>,
 }
 
@@ -124,7 +123,7 @@ pub async fn history(
     Params(params): Params<HistoryParams>,
 ) -> Answer {
     let limit = page_length(params.limit)? as usize;
-    let after = params.after.unwrap_or(0);
+    let after = i64::from(params.after.unwrap_or(0));
     let entries = shared.pool.run(Weight::Light, move |repo| Ok(repo.log_history(Some(&name))?));
     let mut entries = entries.await?;
     entries.retain(|entry| entry.seq > after);
@@ -155,7 +154,7 @@ pub async fn plan(
     Params(params): Params<PlanParams>,
 ) -> Answer {
     let target = match (params.version, params.to) {
-        (Some(_), Some(_)) => return Err(Problem::usage("`version` and `to` exclude each other")),
+        (Some(_), Some(_)) => return Err(Problem::exclusive("version", "to")),
         (Some(version), None) => Target::of_version(&version),
         (None, Some(migration)) => Target::of_migration(&migration),
         (None, None) => Target::Latest,
@@ -172,13 +171,4 @@ pub async fn plan(
         })?)
     });
     Ok(Json(report.await?).into_response())
-}
-
-/// The name of a ref that shall be made or moved.
-pub fn writable_name(name: &str) -> Result<RefName, Problem> {
-    name.parse().map_err(|error: crate::refname::RefNameError| {
-        Problem::new("E_NAME", error.to_string())
-            .status(axum::http::StatusCode::BAD_REQUEST)
-            .hint("choose another name")
-    })
 }

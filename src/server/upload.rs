@@ -27,7 +27,6 @@ use super::Shared;
 use super::extract::{Name, Params, content_length, is_of_type};
 use super::pool::panicked;
 use super::problem::{Answer, Problem};
-use super::refs::writable_name;
 
 /// How long the next piece of a body may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +44,15 @@ pub struct ImportParams {
     version: Option<String>,
     baseline: Option<String>,
     message: Option<String>,
-    format: Option<String>,
+    format: Option<AsBytes>,
+}
+
+/// Any other format is told by the content.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AsBytes {
+    /// Without a look inside.
+    Bytes,
 }
 
 /// What reaches the thread that writes.
@@ -63,11 +70,10 @@ pub async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let name = writable_name(&name)?;
+    let name: RefName = name.parse().map_err(RepoError::from)?;
     if params.version.is_some() && params.baseline.is_some() {
-        return Err(Problem::usage("`version` and `baseline` exclude each other"));
+        return Err(Problem::exclusive("version", "baseline"));
     }
-    let format = params.format.as_deref().map(known_format).transpose()?;
     if !is_of_type(&headers, "application/octet-stream") {
         return Err(Problem::new("E_MEDIA", "the body is not of type application/octet-stream"));
     }
@@ -81,7 +87,7 @@ pub async fn import(
     let world = Arc::clone(&shared);
     let task = tokio::task::spawn_blocking(move || {
         let _place = place;
-        receive(&world, receiver, &name, &params, format)
+        receive(&world, receiver, &name, &params)
     });
     let passed = pass_on(body, &sender, limit).await;
     if passed.is_ok() {
@@ -93,14 +99,6 @@ pub async fn import(
     let report = stored?;
     let status = if report.previous.is_none() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(report)).into_response())
-}
-
-fn known_format(name: &str) -> Result<Format, Problem> {
-    Format::from_name(name).ok_or_else(|| {
-        let known: Vec<_> = Format::ALL.iter().map(|format| format.name()).collect();
-        Problem::usage(format!("there is no format `{name}`"))
-            .hint(format!("formats are {}", known.join(", ")))
-    })
 }
 
 fn too_large(limit: u64) -> Problem {
@@ -136,7 +134,6 @@ fn receive(
     mut pieces: mpsc::Receiver<Piece>,
     name: &RefName,
     params: &ImportParams,
-    format: Option<Format>,
 ) -> Result<ImportReport, Problem> {
     let place = shared.pool.directory().join(FILE);
     let failed = |source| Problem::from(RepoError::io("write", &place)(source)).call(&place, "the upload");
@@ -159,7 +156,7 @@ fn receive(
             version: params.version.as_deref(),
             baseline: params.baseline.as_deref(),
             message: Some(&message),
-            format,
+            format: params.format.map(|AsBytes::Bytes| Format::Bytes),
             catalogue: shared.catalogue(),
             detached: true,
         };

@@ -66,6 +66,8 @@ fn what_is_answered_is_what_the_command_line_prints() {
     assert_eq!(without(refs, "next"), home.json(["branch"]));
     assert_eq!(get("/refs/first"), home.json(["tag"])["refs"][0]);
     assert_eq!(get("/refs/HEAD")["name"], "weather/era5/last");
+    assert_eq!(get("/refs/first/log"), home.json(["log", "first"]));
+    assert!(server.get("/refs/first/checkout").body == fs::read(data("demo/trained-0.8.1.ckpt")).unwrap());
 }
 
 #[test]
@@ -230,22 +232,23 @@ fn an_upload_that_cannot_be_taken_changes_nothing() {
     let upload = |target: &str, body: &[u8]| server.upload(target, body).problem();
     assert_eq!(upload("/refs/x/import", b""), (422, "E_INPUT".into()));
     assert_eq!(upload("/refs/x/import", &noise((1 << 20) + 1)), (413, "E_TOO_LARGE".into()));
-    assert_eq!(upload("/refs/x/import?format=safetensors", b"nonsense"), (422, "E_FORMAT".into()));
-    assert_eq!(upload("/refs/x/import?format=nonsense", b"x"), (400, "E_USAGE".into()));
+    let cut = &fs::read(data("demo/trained-0.8.1.ckpt")).unwrap()[..30_000];
+    assert_eq!(upload("/refs/x/import", cut), (422, "E_FORMAT".into()));
+    assert_eq!(upload("/refs/x/import?format=safetensors", b"x"), (400, "E_USAGE".into()));
     assert_eq!(upload("/refs/x/import?colour=red", b"x"), (400, "E_USAGE".into()));
-    assert_eq!(upload("/refs/x/import?version=1&baseline=b", b"x"), (400, "E_USAGE".into()));
+    assert_eq!(upload("/refs/x/import?version=1&baseline=b", b"x"), (409, "E_USAGE".into()));
     assert_eq!(upload("/refs/first/import", b"{\"a\": 1}"), (404, "E_NAME".into()));
     for name in
         ["..", "..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "a%00b", "a%2F.git", "HEAD", "a%5Cb", "-x"]
     {
-        assert_eq!(upload(&format!("/refs/{name}/import"), b"x"), (400, "E_NAME".into()), "{name}");
+        assert_eq!(upload(&format!("/refs/{name}/import"), b"x"), (404, "E_NAME".into()), "{name}");
     }
     let json = [("Authorization", BEARER), ("Content-Type", "application/json")];
     assert_eq!(server.send("POST", "/refs/x/import", &json, b"{}").problem(), (415, "E_MEDIA".into()));
     // Longer than it says it is, in pieces.
     let mut stream = server.connect();
     let head = format!(
-        "POST /refs/x/import HTTP/1.1\r\nHost: a\r\nHost: {}\r\nAuthorization: {BEARER}\r\n\r\n",
+        "POST /refs/x/import HTTP/1.1\r\nHost: a\r\nHost: {}\r\nAuthorization: {BEARER}\r\nConnection: close\r\n\r\n",
         server.address
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -431,7 +434,8 @@ fn what_cannot_be_meant_is_a_problem_with_a_code() {
         ("/refs?kind=dog", 400, "E_USAGE"),
         ("/refs/a/log?limit=", 400, "E_USAGE"),
         ("/refs/a/history?after=x", 400, "E_USAGE"),
-        ("/refs/a/plan?version=0.8.3&to=x", 400, "E_USAGE"),
+        ("/refs/a/plan?version=0.8.3&to=x", 409, "E_USAGE"),
+        ("/refs/a/plan?to=x", 404, "E_USAGE"),
         ("/refs/a/plan?version=nonsense", 400, "E_USAGE"),
         ("/refs/a/plan?version=0.12.0", 409, "E_TOO_OLD"),
         ("/refs/a/plan?strict=maybe", 400, "E_USAGE"),
