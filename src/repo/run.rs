@@ -252,7 +252,11 @@ impl Repo {
 
         let reader = self.reader();
         let mut bytes = TreeBytes::of(&reader, &tree);
-        let outcome = perform(migration, entry, &graph, &mut bytes, context)?;
+        let mut given = graph.clone();
+        if place != ListPlace::Absent && entry == Entry::Migrate {
+            list::prepare_history(&mut given, &catalogue.list_key);
+        }
+        let outcome = perform(migration, entry, &given, &mut bytes, context)?;
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after, &outcome.computed);
         let warnings = optimizer_warnings(&migration.name, &graph, &after);
@@ -397,7 +401,7 @@ pub(super) fn write_list(
             };
             let known = among.iter().find(|entry| entry.name == migration);
             let signature = known.and_then(|entry| entry.signature.as_deref());
-            list::record(graph, done, migration, signature);
+            list::record(graph, key, done, migration, signature);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod bad_input;
 mod console;
 mod crash;
+mod delta;
 mod errors;
 mod fsck;
 mod gc;
@@ -10,5 +11,6 @@ mod layering;
 mod merge;
 mod redo;
 mod reference;
+mod stores;
 mod support;
 mod train;
