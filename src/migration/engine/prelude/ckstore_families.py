@@ -93,6 +93,7 @@ class Pydantic(Instance):
             state[self._FIELDS_SET].add(name)
         elif extra is not None:
             extra[name] = value
+            state[self._FIELDS_SET].add(name)
         else:
             raise ValueError(f'"{type(self).__name__}" object has no field "{name}"')
 

@@ -211,8 +211,7 @@ class Module(Instance):
             return
         modules = list(held.values())
         del modules[key]
-        held.clear()
-        held.update((str(place), module) for place, module in enumerate(modules))
+        self.__dict__["_modules"] = OrderedDict((str(place), module) for place, module in enumerate(modules))
 
     def __len__(self):
         return len(self._holds()[0])

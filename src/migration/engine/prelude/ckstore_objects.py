@@ -24,6 +24,8 @@ deleted_attributes = []
 class OrderedDict(dict):
     """A dict that also compares and reorders by order."""
 
+    __module__ = "collections"
+
     def popitem(self, last=True):
         if not self:
             raise KeyError("dictionary is empty")
@@ -74,6 +76,7 @@ class OrderedDict(dict):
 class defaultdict(dict):
     """A dict that makes missing values."""
 
+    __module__ = "collections"
     __slots__ = ("default_factory",)
 
     def __init__(self, default_factory=None, *args, **kwargs):
@@ -229,6 +232,16 @@ class DictInstance(dict, metaclass=ClassMeta):
         return new
 
 
+class OrderedInstance(OrderedDict, metaclass=ClassMeta):
+    """An instance of a subclass of OrderedDict."""
+
+    _make, __copy__, __deepcopy__ = DictInstance._make, DictInstance.copy, DictInstance.__deepcopy__
+    copy = __copy__
+
+
+FAMILIES["ordered"] = OrderedInstance
+
+
 class DotDict(DictInstance):
     """`anemoi.utils.config.DotDict`: items are attributes too, and dicts put in by either become such dicts."""
 
@@ -319,10 +332,10 @@ def class_for(module, name, is_dict):
     """The class that instances of this path have."""
     family = _families.get((module, name), "")
     is_dict = is_dict or issubclass(_BASES.get((module, name), Instance), dict)
-    path = (module, name, "dict" if is_dict or family == "dict" else family)
+    path = (module, name, family if family == "ordered" else "dict" if is_dict or family == "dict" else family)
     found = _classes.get(path)
     if found is None:
-        found = _BUILTIN.get(path[:2]) if path[2] == "dict" else None
+        found = _BUILTIN.get(path[:2]) if path[2] in ("dict", "ordered") else None
         if found is None:
             if module.split(".")[0] == "omegaconf":
                 import omegaconf

@@ -76,6 +76,13 @@ _spec = None
 _OURS = frozenset()
 
 
+class _Absent(type(sys)):
+    """In place of a module of the host."""
+
+    def __getattr__(self, name):
+        raise unavailable(f"{self.__name__}.{name}")
+
+
 class _Printed:
     """Where `print` goes."""
 
@@ -101,8 +108,15 @@ def harden():
 
     _spec = _frozen_importlib.ModuleSpec
     _collections.OrderedDict = ckstore_objects.OrderedDict
+    # `contextlib` names the system's module for one class of its own.
+    sys.modules["os"] = _Absent("os")
+    import contextlib  # noqa: F401
+    import types
+
+    del sys.modules["os"]
+    types.SimpleNamespace = ckstore_objects.class_for("types", "SimpleNamespace", False)
     _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "ckstore_tensor", "inspect", "logging", "math", "argparse", "collections"))
-    _OURS |= frozenset(("ckstore_families", "ckstore_modules", "ckstore_values", "datetime", "fnmatch", "numpy", "pathlib"))
+    _OURS |= frozenset(("ckstore_families", "ckstore_modules", "ckstore_values", "datetime", "fnmatch", "io", "warnings", "numpy", "pathlib"))
     # What is not among the kept modules cannot come back.
     for name in ("time", "marshal", "gc", "atexit"):
         sys.modules.pop(name, None)

@@ -22,8 +22,14 @@ def rebuild(module, name, arguments, state):
 
 
 def refill(value, items):
-    """Puts the items in that a pickle appends."""
-    value.extend(items)
+    """Puts the items in that a pickle appends, and what was not filled when the value was made."""
+    if type(value) is deque:
+        value.extend(items)
+    elif type(value) is Counter:
+        dict.update(value, _sources[id(value)][1])
+    elif type(value) is partial:
+        function, given, keywords, _ = _states[id(value)][1]
+        value.__setstate__((function, given, dict(keywords or {}), None))
 
 
 def reduced(value, is_shown):
@@ -48,12 +54,13 @@ def _counter(arguments, state):
     if type(counts) is not dict or state is not _NOTHING:
         return None
     made = Counter()
-    dict.update(made, counts)
     _sources[id(made)] = (made, counts)
     return made
 
 
+# What a value was made from, by the value's id; the value is kept with it.
 _sources = {}
+_states = {}
 
 
 def _parts_of_counter(value, is_shown):
@@ -70,8 +77,9 @@ def _parts_of_counter(value, is_shown):
 def _partial(arguments, state):
     if not isinstance(state, tuple) or len(state) != 4:
         return None
-    function, given, keywords, _ = state
-    return partial(function, *given, **(keywords or {}))
+    made = partial(state[0])
+    _states[id(made)] = (made, state)
+    return made
 
 
 def _parts_of_partial(value, is_shown):

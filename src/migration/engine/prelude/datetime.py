@@ -30,6 +30,7 @@ def _strftime(form, moment):
 
 class _NoClock(type(sys)):
     strftime = staticmethod(_strftime)
+    struct_time = tuple
 
     def __getattr__(self, name):
         raise _objects.unavailable(f"time.{name}")

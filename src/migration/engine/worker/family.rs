@@ -12,6 +12,8 @@ pub(super) enum Family {
     Plain,
     /// As a dict.
     Dict,
+    /// As an ordered dict.
+    Ordered,
     /// In slots.
     Slots,
     /// As a model of pydantic 2.
@@ -32,6 +34,7 @@ impl Family {
         match self {
             Family::Plain => "",
             Family::Dict => "dict",
+            Family::Ordered => "ordered",
             Family::Slots => "slots",
             Family::Pydantic => "pydantic",
             Family::OldPydantic => "pydantic1",
@@ -109,17 +112,25 @@ fn class_node(graph: &Graph, id: NodeId) -> Option<NodeId> {
 fn family_of(graph: &Graph, id: NodeId, path: &(String, String)) -> Family {
     let node = graph.node(id);
     if node.tail.iter().any(|step| matches!(step, Tail::Set(..))) {
-        return Family::Dict;
+        // Only `OrderedDict` makes its subclasses by a call without arguments.
+        let called = matches!(&node.kind, Kind::Reduce { callee, args }
+            if class_path(graph, *callee).as_ref() == Some(path)
+                && matches!(graph.kind(*args), Kind::Tuple(args) if args.is_empty()));
+        return if called { Family::Ordered } else { Family::Dict };
     }
     if let Some(state) = super::form::built(graph, id) {
         return match graph.kind(state) {
-            Kind::Tuple(pair) if pair.len() == 2 && matches!(graph.kind(pair[1]), Kind::Dict) => Family::Slots,
+            Kind::Tuple(pair) if pair.len() == 2 && matches!(graph.kind(pair[1]), Kind::Dict) => {
+                Family::Slots
+            }
             Kind::Dict if graph.get(state, "__pydantic_fields_set__").is_some() => Family::Pydantic,
             Kind::Dict if graph.get_in(state, &["__dict__"]).is_some() => {
                 let old = graph.get(state, "__fields_set__").is_some();
                 if old { Family::OldPydantic } else { Family::Plain }
             }
-            Kind::Dict if graph.get(state, "_parameters").is_some() && graph.get(state, "_modules").is_some() => {
+            Kind::Dict
+                if graph.get(state, "_parameters").is_some() && graph.get(state, "_modules").is_some() =>
+            {
                 Family::Module
             }
             _ => Family::Plain,
@@ -131,7 +142,10 @@ fn family_of(graph: &Graph, id: NodeId, path: &(String, String)) -> Family {
     let (module, name) = path;
     let package = modern_module(module).split('.').next().unwrap_or_default();
     let is_plain = |id: &NodeId| {
-        matches!(graph.kind(*id), Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_) | Kind::Str(_) | Kind::Bool(_))
+        matches!(
+            graph.kind(*id),
+            Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_) | Kind::Str(_) | Kind::Bool(_)
+        )
     };
     match &node.kind {
         Kind::Reduce { args, .. } => match graph.kind(*args) {

@@ -95,7 +95,7 @@ fn reduced(
     args: NodeId,
     family: impl Fn(NodeId) -> Option<Family>,
 ) -> Form {
-    let Some((module, name)) = graph.as_global(callee) else { return Form::Opaque };
+    let Some((module, name)) = graph.as_global(callee) else { return instance(graph, id, callee, family) };
     let Kind::Tuple(args) = graph.kind(args) else { return Form::Opaque };
     let bare = graph.node(id).tail.is_empty();
     match (modern_module(module), name, args.as_slice()) {
@@ -130,14 +130,9 @@ fn reduced(
     }
 }
 
-fn instance(
-    graph: &Graph,
-    id: NodeId,
-    class: NodeId,
-    family: impl Fn(NodeId) -> Option<Family>,
-) -> Form {
+fn instance(graph: &Graph, id: NodeId, class: NodeId, family: impl Fn(NodeId) -> Option<Family>) -> Form {
     match family(class) {
-        Some(Family::Dict) if items_then_state(graph, id) => Form::DictObject(class),
+        Some(Family::Dict | Family::Ordered) if items_then_state(graph, id) => Form::DictObject(class),
         Some(Family::Value | Family::Tuple) if graph.node(id).tail.is_empty() => Form::Made(class),
         Some(_) => Form::Object(class),
         None => Form::Opaque,

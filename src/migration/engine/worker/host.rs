@@ -112,7 +112,8 @@ impl Host {
 
     /// How the checkpoint calls the core of numpy, which was renamed once.
     pub(super) fn numpy_core(&self) -> &'static str {
-        let old = |kind: &Kind| matches!(kind, Kind::Global { module, .. } if module.starts_with("numpy.core."));
+        let old =
+            |kind: &Kind| matches!(kind, Kind::Global { module, .. } if module.starts_with("numpy.core."));
         if self.graph().nodes.iter().any(|node| old(&node.kind)) { "numpy.core" } else { "numpy._core" }
     }
 

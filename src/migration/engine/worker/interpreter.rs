@@ -91,7 +91,7 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 22] = [
+const _: [&str; 24] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
@@ -106,6 +106,7 @@ const _: [&str; 22] = [
     include_str!("../prelude/datetime.py"),
     include_str!("../prelude/fnmatch.py"),
     include_str!("../prelude/inspect.py"),
+    include_str!("../prelude/io.py"),
     include_str!("../prelude/logging.py"),
     include_str!("../prelude/math.py"),
     include_str!("../prelude/numpy/__init__.py"),
@@ -114,6 +115,7 @@ const _: [&str; 22] = [
     include_str!("../prelude/pathlib.py"),
     include_str!("../prelude/torch/__init__.py"),
     include_str!("../prelude/torch/nn/__init__.py"),
+    include_str!("../prelude/warnings.py"),
 ];
 
 /// Runs a task to its last word.

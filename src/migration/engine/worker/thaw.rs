@@ -7,8 +7,8 @@ use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyInt, PyList, PyS
 use rustpython_vm::common::wtf8::Wtf8Buf;
 use rustpython_vm::{AsObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine};
 
-use super::form::{Form, State, built, bytes_of, class_path, state};
 use super::family::Family;
+use super::form::{Form, State, built, bytes_of, class_path, state};
 use super::host::{Host, address};
 use super::native::_ckstore::Object;
 use crate::value::{Kind, NodeId, Tail};
@@ -59,8 +59,8 @@ impl Host {
                     if self.object(id).is_none() {
                         let object = self.close(id, vm)?;
                         self.keep(id, object);
-                        let items: Vec<_> = self.appended(id);
-                        if !items.is_empty() {
+                        let items = self.appended(id);
+                        if self.is_refilled(id) {
                             fill.push((id, self.form(id)));
                             todo.extend(items.into_iter().rev().map(Todo::Enter));
                         }
@@ -144,6 +144,12 @@ impl Host {
         out
     }
 
+    /// Whether a value that is made by a call gets its content later: what it was called with was not filled yet.
+    fn is_refilled(&self, id: NodeId) -> bool {
+        let Form::Made(callee) = self.form(id) else { return false };
+        matches!(self.graph().as_global(callee), Some(("collections" | "functools", _)))
+    }
+
     /// What is appended to a value that is made by a call.
     pub(super) fn appended(&self, id: NodeId) -> Vec<NodeId> {
         if matches!(self.form(id), Form::Made(_)) { self.graph().elements(id).collect() } else { Vec::new() }
@@ -176,13 +182,7 @@ impl Host {
     }
 
     /// A value that is made by a call.
-    fn rebuild(
-        &self,
-        id: NodeId,
-        callee: NodeId,
-        parts: Vec<PyObjectRef>,
-        vm: &VirtualMachine,
-    ) -> PyResult {
+    fn rebuild(&self, id: NodeId, callee: NodeId, parts: Vec<PyObjectRef>, vm: &VirtualMachine) -> PyResult {
         let mut parts = parts.into_iter();
         let args = parts.next().unwrap_or_else(|| vm.ctx.new_tuple(Vec::new()).into());
         let made = match self.family(callee) {

@@ -43,6 +43,11 @@ class _Row:
         return self._values
 
 
+# Letters that numpy reserves for a number as text.
+_WIDTHS = {"bool": 5, "int8": 4, "int16": 6, "int32": 11, "int64": 21, "uint8": 3, "uint16": 5, "uint32": 10, "uint64": 20}
+_WIDTHS.update({"float16": 32, "float32": 32, "float64": 32})
+
+
 def _dense(shape):
     strides, step = [], 1
     for extent in reversed(shape):
@@ -296,7 +301,8 @@ class ndarray:
         values = self._elements()
         if of.kind in "US" and not of.itemsize:
             texts = [str(value) for value in values]
-            of = dtype._of(of.kind, _max([len(text) for text in texts], default=1) * (4 if of.kind == "U" else 1), of._order)
+            wide = _WIDTHS.get(self.dtype.name) or _max([len(text) for text in texts], default=1)
+            of = dtype._of(of.kind, wide * (4 if of.kind == "U" else 1), of._order)
         return ndarray._of(of, _cast(values, self.dtype, of), self._shape)
 
     def reshape(self, *shape, **_):
@@ -1018,7 +1024,8 @@ def rebuilt_array(arguments, state):
     if of.kind == "O" and isinstance(data, list):
         row = _Row(of, data)
     elif isinstance(data, bytes) and len(data) == _count(extents) * of.itemsize:
-        row = _Row(of, None, data)
+        # As numpy does when it loads an array.
+        row = _Row(of._native(), None, data) if of._native() is of else _Row(of._native(), of._decoded(data))
     else:
         return None
     strides = tuple(reversed(_dense(extents[::-1]))) if fortran else None

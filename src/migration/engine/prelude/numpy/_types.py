@@ -50,6 +50,10 @@ class dtype(metaclass=_DtypeMeta):
     def name(self):
         if (self.kind, self.itemsize) in _NUMBERS:
             return _NUMBERS[self.kind, self.itemsize]
+        if self.kind in "Mm" and self._state is not None and len(self._state) > 8:
+            unit, count = self._state[8][1][:2]
+            unit = f"{count if count != 1 else ''}{unit.decode() if isinstance(unit, bytes) else unit}"
+            return f"{'datetime64' if self.kind == 'M' else 'timedelta64'}[{unit}]"
         names = {"U": "str", "S": "bytes", "O": "object", "M": "datetime64", "m": "timedelta64", "c": "complex", "V": "void"}
         return names[self.kind] + (str(self.itemsize * 8) if self.kind not in "OMm" and self.itemsize else "")
 
@@ -92,12 +96,18 @@ class dtype(metaclass=_DtypeMeta):
     def _is_number(self):
         return (self.kind, self.itemsize) in _NUMBERS
 
+    def _native(self):
+        """The same type in the order of bytes that this machine computes in."""
+        return dtype._of(self.kind, self.itemsize, "<") if self._order == ">" and self._state is None else self
+
     def _decoded(self, data):
         """The elements of dense bytes."""
         if self.kind == "U":
             size = self.itemsize
-            codec = "utf-32-le" if self._order == "<" else "utf-32-be"
-            return [data[i : i + size].decode(codec).rstrip("\0") for i in range(0, len(data), size)] if size else []
+            points = _ckstore.decode("uint32", self._reversed(data))
+            letters = [chr(point) for point in points]
+            wide = size // 4
+            return ["".join(letters[i : i + wide]).rstrip("\0") for i in range(0, len(letters), wide)] if wide else []
         if self.kind == "S":
             size = self.itemsize
             return [data[i : i + size].rstrip(b"\0") for i in range(0, len(data), size)] if size else []
@@ -107,8 +117,9 @@ class dtype(metaclass=_DtypeMeta):
 
     def _encoded(self, values):
         if self.kind == "U":
-            codec = "utf-32-le" if self._order == "<" else "utf-32-be"
-            return b"".join(value.encode(codec).ljust(self.itemsize, b"\0")[: self.itemsize] for value in values)
+            wide = self.itemsize // 4
+            points = [ord(letter) for value in values for letter in value.ljust(wide, "\0")[:wide]]
+            return self._reversed(_ckstore.encode("uint32", points))
         if self.kind == "S":
             return b"".join(value.ljust(self.itemsize, b"\0")[: self.itemsize] for value in values)
         return self._swapped(_ckstore.encode(self.name, values))
@@ -118,6 +129,12 @@ class dtype(metaclass=_DtypeMeta):
         if self._order != ">" or size == 1:
             return data
         return b"".join(data[i : i + size][::-1] for i in range(0, len(data), size))
+
+    def _reversed(self, data):
+        """Letters in the order of bytes that this machine computes in."""
+        if self._order != ">":
+            return data
+        return b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
 
     def _rounded(self, values):
         """What values become when they are kept as this type."""
