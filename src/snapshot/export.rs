@@ -2,13 +2,15 @@
 
 use std::io;
 
+use crate::format::Format;
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::store::Reader;
 
 use super::{SnapshotError, Tree, TreePart};
 
-/// Writes the file of a tree to `sink`, in order, and returns the BLAKE3 of all of it.
+/// Writes the file of a tree to `sink`, in order, and returns the BLAKE3 of all of it. Of a folder, `sink` gets
+/// the files one behind the other, and its list is hashed behind them.
 ///
 /// Every byte that comes from an object was proved by the object's name before `sink` gets it.
 ///
@@ -44,6 +46,11 @@ pub fn export(
             TreePart::Storage(place) => tree.storages[place as usize].content,
         };
         reader.copy_to(&stored.object, &mut pass)?;
+    }
+    if tree.format == Format::Folder.name()
+        && let Some((_, list)) = tree.extras.last()
+    {
+        hasher.update(&reader.read(&list.object, list.bytes)?);
     }
     Ok(hasher.finalize().into())
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod console;
 mod crash;
 mod errors;
+mod folders;
 mod fsck;
 mod gc;
 mod layering;
