@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::{CatalogueError, ResolveError};
-use crate::repo::RepoError;
+use crate::repo::{BisectError, RepoError};
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
@@ -95,6 +95,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_LEDGER", exit::CORRUPT, "the checkpoint's list of migrations contradicts itself or the catalogue"),
     ("E_FORMAT", exit::CORRUPT, "the file is damaged, hostile or larger than a limit"),
     ("E_SCRIPT", exit::FAILED, "a migration script failed"),
+    ("E_BISECT", exit::FAILED, "the command that `bisect` runs does not tell the checkpoints apart"),
     ("E_VERIFY", exit::FAILED, "what was written is not what was stored"),
     ("E_LOCKED", exit::LOCKED, "another process is writing to the store"),
 ];
@@ -249,6 +250,11 @@ impl From<RepoError> for Failure {
             }
             RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),
+            RepoError::Bisect(BisectError::NoSteps { .. }) => {
+                Failure::new("E_BISECT", message).hint("with --version it searches the steps of a plan")
+            }
+            RepoError::Bisect(_) => Failure::new("E_BISECT", message)
+                .hint("the command says 0 for good, 125 for what it cannot tell, any other code up to 127 for bad"),
             RepoError::Verify { .. } => {
                 Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
             }

@@ -515,7 +515,7 @@ fn preallocate(file: &DurableFile, tree: &Tree) -> std::io::Result<()> {
 }
 
 /// A failure to write the file is the file's; any other is the store's.
-fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
+pub(super) fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
     match error {
         snapshot::SnapshotError::Store(crate::store::StoreError::Sink { source, .. }) => {
             RepoError::io("write", path)(source)

@@ -15,6 +15,8 @@ use crate::refname::RefNameError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
+use super::bisect::BisectError;
+
 /// Why an operation was not done. The store, its refs and the files are then as they were before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -233,6 +235,9 @@ pub enum RepoError {
         /// The list's key.
         key: String,
     },
+    /// A search for the step that changed something finds none.
+    #[error(transparent)]
+    Bisect(#[from] BisectError),
     /// What was written is not what was stored.
     #[error("revision {} came out with other bytes than were imported", revision.short())]
     Verify {

@@ -1,6 +1,7 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod bad_input;
+mod bisect;
 mod console;
 mod crash;
 mod delta;
