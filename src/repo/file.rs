@@ -106,6 +106,9 @@ impl Repo {
     ) -> Result<StoredFile, RepoError> {
         let id = *tree;
         let tree = snapshot::read_tree(&self.reader(), &id)?;
+        if tree.format == Format::Folder.name() {
+            return Err(RepoError::ManyFiles { name: name.to_owned() });
+        }
         let name = file_name(name, &tree.format);
         Ok(StoredFile { id, tree, content, revision, name })
     }
