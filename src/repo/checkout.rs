@@ -127,7 +127,7 @@ impl Repo {
     }
 
     /// Carries the operations of a plan out, one after the other. What they give is stored; no ref has moved.
-    pub(super) fn carry_plan_out(
+    pub(super) fn carry_operations(
         &mut self,
         planned: &Planned,
         redo: bool,
@@ -154,7 +154,7 @@ impl Repo {
         redo: bool,
     ) -> Result<(ObjectId, Word), RepoError> {
         let Planned { row, catalogue, .. } = planned;
-        let carried = match self.carry_plan_out(planned, redo, context) {
+        let carried = match self.carry_operations(planned, redo, context) {
             Ok(carried) => carried,
             Err(failed) => return Err(self.record_failure(row, *failed, context)?),
         };

@@ -69,7 +69,7 @@ impl Repo {
             return self.file_of(&name);
         }
         let _lock = self.lock()?;
-        let carried = self.carry_plan_out(&planned, false, context).map_err(|failed| failed.error)?;
+        let carried = self.carry_operations(&planned, false, context).map_err(|failed| failed.error)?;
         let content = self.known_file(&carried.position.tree)?;
         self.stored_file(&carried.position.tree, content, id, &name)
     }

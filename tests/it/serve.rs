@@ -650,8 +650,10 @@ fn code(answer: &Answer) -> Option<String> {
 fn the_book_lists_the_status_of_every_code() {
     use ckstore::face::failure::CODES;
     use ckstore::server::{OWN, STATUSES};
-    let meaning = |code: &str| CODES.iter().find(|(known, ..)| *known == code).unwrap().2;
-    let shared = STATUSES.iter().map(|(code, status)| format!("| `{code}` | {status} | {} |", meaning(code)));
+    let shared = STATUSES.iter().filter_map(|(code, status)| {
+        let (_, _, meaning) = CODES.iter().find(|(known, ..)| known == code)?;
+        Some(format!("| `{code}` | {status} | {meaning} |"))
+    });
     let own = OWN.iter().map(|(code, status, meaning)| format!("| `{code}` | {status} | {meaning} |"));
     let rows: Vec<String> = shared.chain(own).collect();
     let table = format!("| code | status | meaning |\n|---|---|---|\n{}\n", rows.join("\n"));
