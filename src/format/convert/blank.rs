@@ -20,8 +20,9 @@ pub fn blank(format: Format) -> Option<Outline> {
     match format {
         Format::TorchZip => {
             outline.skeleton = b"\x80\x02}q\x00.".to_vec();
-            outline.attributes =
-                [("prefix", "archive"), ("alignment", "64")].map(|(key, value)| (key.into(), value.into())).into();
+            outline.attributes = [("prefix", "archive"), ("alignment", "64")]
+                .map(|(key, value)| (key.into(), value.into()))
+                .into();
             let extra = |name: &str, text: &str| Extra { name: name.into(), bytes: text.into() };
             outline.extras = vec![extra("byteorder", "little"), extra("version", "3\n")];
         }
@@ -29,9 +30,10 @@ pub fn blank(format: Format) -> Option<Outline> {
         // Version 3, no tensors, no keys.
         Format::Gguf => outline.skeleton = [&b"GGUF\x03\0\0\0"[..], &[0; 16]].concat(),
         Format::Json => {
-            outline.attributes = [("indent", "  "), ("comma", ","), ("colon", ": "), ("end", "\n"), ("ascii", "true")]
-                .map(|(key, value)| (key.into(), value.into()))
-                .into();
+            outline.attributes =
+                [("indent", "  "), ("comma", ","), ("colon", ": "), ("end", "\n"), ("ascii", "true")]
+                    .map(|(key, value)| (key.into(), value.into()))
+                    .into();
         }
         Format::Npy | Format::Npz => {}
         _ => return None,

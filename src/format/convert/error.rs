@@ -29,7 +29,7 @@ pub enum ConvertError {
         path: Path,
     },
     /// What is there is no dict of tensors.
-    #[error("`{path}` is {what}, not a dict of tensors")]
+    #[error("{} is {what}, not a dict of tensors", named(path))]
     NoStateDict {
         /// The place.
         path: Path,
@@ -39,7 +39,7 @@ pub enum ConvertError {
         suggestion: Option<Path>,
     },
     /// The other format has no such elements.
-    #[error("`{path}` has elements of type {dtype}, which {format} does not have")]
+    #[error("{} has elements of type {dtype}, which {format} does not have", named(path))]
     Dtype {
         /// The tensor.
         path: Path,
@@ -101,8 +101,14 @@ pub enum ConvertError {
     Format(#[from] FormatError),
 }
 
+/// A place in words: the root has no name.
+fn named(path: &Path) -> String {
+    if path.is_root() { "the checkpoint".to_owned() } else { format!("`{path}`") }
+}
+
 fn listed(losses: &[LeftOut]) -> String {
-    let named = losses.iter().take(NAMED_LOSSES).map(|loss| format!("`{}` is {}", loss.path, loss.what));
+    let named =
+        losses.iter().take(NAMED_LOSSES).map(|loss| format!("{} is {}", named(&loss.path), loss.what));
     let mut text = named.collect::<Vec<_>>().join("; ");
     if losses.len() > NAMED_LOSSES {
         text.push_str(&format!("; and {} more", losses.len() - NAMED_LOSSES));

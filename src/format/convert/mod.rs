@@ -17,6 +17,8 @@ pub use blank::{blank, blank_gguf_metadata};
 pub use error::{ConvertError, LeftOut};
 pub use folder::{ArrayFile, Arrays, arrays};
 
+pub use select::{is_plain, make_dicts_plain, sharded, tensor_of, whole_tensor};
+
 use select::Found;
 
 /// The key under which formats keep what is no tensor.
@@ -114,10 +116,8 @@ fn tensor(graph: &mut Graph, bytes: &mut Vec<Bytes>, name: &str, from: &Graph, p
     let shape = pieces.shape.clone();
     let dtype = pieces.dtype;
     let elements = shape.iter().fold(1u64, |n, extent| n.saturating_mul(*extent));
-    let storage = graph.add_storage(Storage {
-        key: name.to_owned(),
-        bytes: elements.saturating_mul(dtype.item_bytes()),
-    });
+    let storage = graph
+        .add_storage(Storage { key: name.to_owned(), bytes: elements.saturating_mul(dtype.item_bytes()) });
     bytes.push(match whole_storage(from, &pieces) {
         Some(id) => Bytes::Stored(id),
         None => Bytes::Joined(pieces),

@@ -43,7 +43,7 @@ pub(super) fn tensors(
         let (what, suggestion) = (described(graph, root), suggestion(graph));
         return Err(ConvertError::NoStateDict { path: above, what, suggestion });
     }
-    let view = outline.attributes.get(VIEW).map(String::as_str).filter(|_| outline.format == Format::Folder);
+    let view = view(outline);
     for (key, value) in graph.items(root) {
         let Some(name) = graph.as_str(key) else {
             let what = "an entry whose name is no text".to_owned();
@@ -76,7 +76,7 @@ pub(super) fn tensors(
 }
 
 /// The tensor at a node, or in the parameter there.
-pub(super) fn tensor_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
+pub fn tensor_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
     if graph.as_tensor(id).is_some() {
         return Some(id);
     }
@@ -87,15 +87,36 @@ pub(super) fn tensor_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
 }
 
 /// Whether a tensor's elements are those that its memory holds.
-pub(super) fn is_plain(graph: &Graph, id: NodeId) -> bool {
+pub fn is_plain(graph: &Graph, id: NodeId) -> bool {
     let metadata = graph.as_tensor(id).and_then(|tensor| tensor.metadata);
     metadata.is_none_or(|metadata| graph.items(metadata).is_empty())
 }
 
-pub(super) fn whole_tensor(graph: &Graph, id: NodeId) -> Option<Pieces> {
+pub fn whole_tensor(graph: &Graph, id: NodeId) -> Option<Pieces> {
     let tensor = graph.as_tensor(id)?;
     let begin = vec![0; tensor.shape.len()];
     Some(Pieces { dtype: tensor.dtype, shape: tensor.shape.clone(), pieces: vec![(begin, tensor.clone())] })
+}
+
+/// The tensors of a folder of shards whose pieces lie apart, by the nodes that hold the pieces.
+///
+/// # Errors
+///
+/// If the pieces of one do not make it up.
+pub fn sharded(graph: &Graph, outline: &Outline) -> Result<Vec<(Path, NodeId, Pieces)>, ConvertError> {
+    let Some(view) = view(outline) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (key, value) in graph.items(graph.root) {
+        let path = Path::root().join(graph.as_str(key).unwrap_or_default());
+        if let Some(pieces) = sharded_tensor(graph, Some(view), &path, value)? {
+            found.push((path, value, pieces));
+        }
+    }
+    Ok(found)
+}
+
+fn view(outline: &Outline) -> Option<&str> {
+    outline.attributes.get(VIEW).map(String::as_str).filter(|_| outline.format == Format::Folder)
 }
 
 /// A tensor whose pieces lie in shards.
@@ -156,15 +177,27 @@ pub(super) fn suggestion(graph: &Graph) -> Option<Path> {
             continue;
         }
         let items = graph.items(place.node);
-        let is_tensors = items.iter().all(|(key, value)| {
-            graph.as_str(*key).is_some() && tensor_of(graph, *value).is_some()
-        });
+        let is_tensors = items
+            .iter()
+            .all(|(key, value)| graph.as_str(*key).is_some() && tensor_of(graph, *value).is_some());
         if is_tensors && !items.is_empty() && !place.path.is_root() {
             counts.insert(place.node, (items.len(), place.path));
         }
     }
     let best = counts.into_values().max_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
     best.map(|(_, path)| path)
+}
+
+/// Makes plain dicts of the ordered ones of Python's library, which documents have no other word for.
+pub fn make_dicts_plain(graph: &mut Graph) {
+    let ids = (0..graph.nodes.len() as u32).map(NodeId);
+    let is_ordered = |id: &NodeId| graph.class_of(*id) == Some(("collections", "OrderedDict"));
+    let ordered: Vec<NodeId> = ids.filter(is_ordered).collect();
+    for id in ordered {
+        let node = graph.node_mut(id);
+        node.kind = Kind::Dict;
+        node.tail.retain(|step| matches!(step, Tail::Set(..)));
+    }
 }
 
 /// A value in few words.

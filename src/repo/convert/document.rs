@@ -1,8 +1,11 @@
 //! A checkpoint as a JSON document, tensors as lists of numbers.
 
+use std::collections::HashSet;
+
 use half::{bf16, f16};
 
-use crate::format::convert::{ConvertError, Pieces};
+use crate::format::convert::{self, ConvertError, LeftOut, Pieces};
+use crate::format::{Format, Outline};
 use crate::migration::engine::{StorageBytes, evaluate};
 use crate::value::{Dtype, Graph, Kind, NodeId, Path, Tail, places};
 
@@ -13,71 +16,70 @@ use super::expr_of;
 /// Elements of all tensors of a document together.
 const MOST_ELEMENTS: u64 = 1 << 20;
 
-/// The value at a place, with lists in the place of tensors.
+/// The value at a place, with lists in the place of tensors; and how many tensors these were.
 pub(super) fn of(
     graph: &Graph,
+    outline: &Outline,
     part: Option<&Path>,
     bytes: &mut TreeBytes<'_>,
-) -> Result<Graph, RepoError> {
+) -> Result<(Graph, u64), RepoError> {
     let mut out = graph.clone();
     let all = places(graph);
     if let Some(path) = part {
         let found = all.iter().find(|place| place.path == *path);
         out.root = found.ok_or_else(|| ConvertError::NoPlace { path: path.clone() })?.node;
     }
-    let mut elements = 0u64;
-    for place in all.iter().filter(|place| part.is_none_or(|part| part.contains(&place.path))) {
-        let Some(tensor) = graph.as_tensor(place.node) else { continue };
-        if place.repeated {
+    let mut known: HashSet<NodeId> = HashSet::new();
+    let mut tensors: Vec<(Path, NodeId, Option<NodeId>, Pieces)> = Vec::new();
+    for (path, node, pieces) in convert::sharded(graph, outline)? {
+        known.extend(graph.items(node).into_iter().map(|(_, piece)| piece));
+        tensors.push((path, node, None, pieces));
+    }
+    for place in all.into_iter().filter(|place| part.is_none_or(|part| part.contains(&place.path))) {
+        let Some(pieces) = convert::whole_tensor(graph, place.node) else { continue };
+        if !known.insert(place.node) {
             continue;
         }
-        let count = tensor.elements().unwrap_or(u64::MAX);
-        elements = elements.saturating_add(count);
-        if elements > MOST_ELEMENTS {
-            let (path, limit) = (place.path.clone(), MOST_ELEMENTS);
-            return Err(ConvertError::TooLarge { path, elements, limit }.into());
+        if !convert::is_plain(graph, place.node) {
+            let losses = vec![LeftOut { path: place.path, what: "a conjugated or negated view".to_owned() }];
+            return Err(ConvertError::Loss { format: Format::Json, losses, suggestion: None }.into());
         }
-        let node = list(&mut out, (&place.path, tensor), bytes)?;
-        let node = out.node(node).clone();
-        *out.node_mut(place.node) = node;
         // A parameter is what it wraps.
-        if let Some(parent) = place.parent.filter(|_| all.iter().any(|p| p.path == place.path && p.node != place.node))
-            && matches!(out.kind(parent), Kind::Reduce { .. })
-        {
-            let node = out.node(place.node).clone();
-            *out.node_mut(parent) = node;
+        let is_wrapper = |parent: &NodeId| convert::tensor_of(graph, *parent) == Some(place.node);
+        tensors.push((place.path, place.node, place.parent.filter(is_wrapper), pieces));
+    }
+    let count = tensors.len() as u64;
+    let mut elements = 0u64;
+    for (path, node, parent, pieces) in tensors {
+        let own = pieces.shape.iter().fold(1u64, |n, extent| n.saturating_mul(*extent));
+        elements = elements.saturating_add(own);
+        if elements > MOST_ELEMENTS {
+            return Err(ConvertError::TooLarge { path, elements, limit: MOST_ELEMENTS }.into());
+        }
+        let list = list(&mut out, &path, &pieces, bytes)?;
+        let list = out.node(list).clone();
+        for node in parent.into_iter().chain([node]) {
+            *out.node_mut(node) = list.clone();
         }
     }
-    Ok(out)
+    convert::make_dicts_plain(&mut out);
+    Ok((out, count))
 }
 
 /// The elements as lists inside each other.
 fn list(
     graph: &mut Graph,
-    (path, tensor): (&Path, &crate::value::Tensor),
+    path: &Path,
+    tensor: &Pieces,
     bytes: &mut dyn StorageBytes,
 ) -> Result<NodeId, RepoError> {
     let read = number(tensor.dtype).ok_or_else(|| ConvertError::Dtype {
         path: path.clone(),
         dtype: tensor.dtype,
-        format: crate::format::Format::Json,
+        format: Format::Json,
     })?;
-    if tensor.metadata.is_some_and(|metadata| !graph.items(metadata).is_empty()) {
-        return Err(ConvertError::NoStateDict {
-            path: path.clone(),
-            what: "a conjugated or negated view".to_owned(),
-            suggestion: None,
-        }
-        .into());
-    }
-    let whole = vec![0; tensor.shape.len()];
-    let pieces = Pieces {
-        dtype: tensor.dtype,
-        shape: tensor.shape.clone(),
-        pieces: vec![(whole, tensor.clone())],
-    };
     let mut raw = Vec::new();
-    evaluate(&expr_of(&pieces, path.as_str())?, bytes, &mut |piece| {
+    evaluate(&expr_of(tensor, path.as_str())?, bytes, &mut |piece| {
         raw.extend_from_slice(piece);
         Ok(())
     })

@@ -12,7 +12,8 @@ pub(super) fn expr_of(pieces: &Pieces, name: &str) -> Result<Expr, ConvertError>
     let mut steps = Vec::new();
     let whole: Bounds = pieces.shape.iter().map(|extent| (0, *extent)).collect();
     let all: Vec<&(Vec<u64>, Tensor)> = pieces.pieces.iter().collect();
-    join(&all, &whole, 0, &mut steps).ok_or_else(|| ConvertError::Pieces { path: Path::root().join(name) })?;
+    join(&all, &whole, 0, &mut steps)
+        .ok_or_else(|| ConvertError::Pieces { path: Path::root().join(name) })?;
     Ok(Expr { steps })
 }
 

@@ -98,6 +98,8 @@ pub struct ConvertReport {
 
 /// The bytes of a revision's tensors.
 struct Contents<'a> {
+    /// What the revision's own file is made of.
+    outline: &'a Outline,
     bytes: TreeBytes<'a>,
     stored: Vec<Option<Content>>,
 }
@@ -127,7 +129,7 @@ impl Repo {
         let (graph, outline) = snapshot::read_graph(&reader, &tree)?;
         let stored = contents_of(&tree);
         let bytes = TreeBytes::of_contents(&reader, &stored);
-        let mut contents = Contents { bytes, stored };
+        let mut contents = Contents { outline: &outline, bytes, stored };
         let mut report = ConvertReport {
             ref_name: row.name,
             revision,
@@ -142,13 +144,19 @@ impl Repo {
             ConvertFormat::Arrays => {
                 "dir".clone_into(&mut report.format);
                 let request = request(options, Format::Npy);
-                let arrays = convert::arrays(&graph, &request)?;
+                let arrays = convert::arrays(&graph, &outline, &request)?;
                 arrays_as_files(arrays, &mut contents, &mut report)?
             }
             ConvertFormat::File(Format::Json) => {
                 Format::Json.name().clone_into(&mut report.format);
-                let value = document::of(&graph, options.state_dict.as_ref(), &mut contents.bytes)?;
-                vec![Target { path: String::new(), encoded: lay_out(&value, Format::Json, &|_| NO_FACTS)?, bytes: Vec::new() }]
+                let part = options.state_dict.as_ref();
+                let (value, count) = document::of(&graph, &outline, part, &mut contents.bytes)?;
+                report.tensors = count;
+                vec![Target {
+                    path: String::new(),
+                    encoded: lay_out(&value, Format::Json, &|_| NO_FACTS)?,
+                    bytes: Vec::new(),
+                }]
             }
             ConvertFormat::File(format) => {
                 format.name().clone_into(&mut report.format);
@@ -214,7 +222,7 @@ fn lay_out(
     format: Format,
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Encoded, ConvertError> {
-    let blank: Outline = convert::blank(format).ok_or(ConvertError::Target { format })?;
+    let blank = convert::blank(format).ok_or(ConvertError::Target { format })?;
     Ok(crate::format::encode(graph, &blank, facts)?)
 }
 
@@ -261,7 +269,12 @@ impl Contents<'_> {
                 }
             });
         }
-        Ok(lay_out(graph, format, &|id| facts.get(id.index()).copied().unwrap_or(NO_FACTS))?)
+        let facts = |id: StorageId| facts.get(id.index()).copied().unwrap_or(NO_FACTS);
+        // A part of a GGUF file keeps its keys, and with them the alignment that they say.
+        if format == Format::Gguf && self.outline.format == Format::Gguf {
+            return Ok(crate::format::encode(graph, self.outline, &facts).map_err(ConvertError::from)?);
+        }
+        Ok(lay_out(graph, format, &facts)?)
     }
 
     fn evaluate(

@@ -126,7 +126,8 @@ pub(super) fn write_folder(
     pieces: &mut Pieces<'_>,
     progress: &dyn Progress,
 ) -> Result<(), RepoError> {
-    if fs::symlink_metadata(path).is_ok() && !fs::read_dir(path).is_ok_and(|mut found| found.next().is_none()) {
+    if fs::symlink_metadata(path).is_ok() && !fs::read_dir(path).is_ok_and(|mut found| found.next().is_none())
+    {
         return Err(RepoError::DestinationExists { path: path.to_owned() });
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));

@@ -32,7 +32,8 @@ pub(super) fn split(converted: &Converted, most_bytes: u64) -> (Vec<(String, Con
         tensor.storage.storage = shard.graph.add_storage(graph.storage(storage).clone());
         shard.bytes.push(converted.bytes[storage.index()].clone());
         let name = graph.as_str(key).unwrap_or_default().to_owned();
-        let (key, value) = (shard.graph.add_str(name.clone()), shard.graph.add(Kind::Tensor(Box::new(tensor))));
+        let (key, value) =
+            (shard.graph.add_str(name.clone()), shard.graph.add(Kind::Tensor(Box::new(tensor))));
         let root = shard.graph.root;
         shard.graph.node_mut(root).tail.push(Tail::Set(key, value));
         names.push((name, place));
