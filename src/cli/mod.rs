@@ -18,6 +18,7 @@ mod output;
 mod plan;
 mod progress;
 mod redo;
+mod scan;
 mod session;
 mod show;
 mod status;
@@ -75,6 +76,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Baseline(args) => baseline::run(args, &session, output),
         Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
+        Command::Scan(args) => scan::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),
         Command::Completions(args) => completions::run(args),

@@ -7,6 +7,7 @@
 
 mod archive;
 mod bytes;
+mod danger;
 mod detect;
 mod error;
 mod folder;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Graph, StorageId};
 
+pub use danger::{Checksums, Dangers, Finding, PROBLEMS, Problem, Rating, dangers};
 pub use detect::detect;
 pub use error::FormatError;
 pub use folder::{Entry, EntryKind, FolderError, FolderSource, entries as folder_entries};

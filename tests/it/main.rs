@@ -10,5 +10,6 @@ mod layering;
 mod merge;
 mod redo;
 mod reference;
+mod scan;
 mod support;
 mod train;
