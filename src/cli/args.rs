@@ -56,6 +56,8 @@ pub enum Command {
     Tag(super::tag::TagArgs),
     Branch(super::branch::BranchArgs),
     Baseline(super::baseline::BaselineArgs),
+    Migration(super::migration::MigrationArgs),
+    Simulate(super::simulate::SimulateArgs),
     Redo(super::redo::RedoArgs),
     Config(super::config::ConfigArgs),
     Scan(super::scan::ScanArgs),

@@ -232,6 +232,16 @@ impl From<RepoError> for Failure {
                 .hint("check the revision before out instead: `ckstore log`, then `ckstore checkout --revision`"),
             RepoError::Migration { .. } | RepoError::Declarative { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; mend the script and check out again: steps that went well are kept"),
+            RepoError::MigrationName { .. } => {
+                Failure::new("E_USAGE", message).hint("for instance `rename_the_encoder`")
+            }
+            RepoError::NotNumbered { .. } => Failure::new("E_USAGE", message)
+                .hint("names are ordered by their bytes: rename it by hand, or widen the numbers"),
+            RepoError::Git { .. } => Failure::new("E_USAGE", message)
+                .hint("name the branch with --base, inside the repository that holds the catalogue"),
+            RepoError::NothingToRun { .. } => {
+                Failure::new("E_USAGE", message).hint("`ckstore migration list` shows which have one")
+            }
             RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),
             RepoError::Verify { .. } => {

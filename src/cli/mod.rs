@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod log;
 mod ls;
+mod migration;
 mod output;
 mod plan;
 mod progress;
@@ -21,6 +22,7 @@ mod redo;
 mod scan;
 mod session;
 mod show;
+mod simulate;
 mod status;
 mod tag;
 
@@ -74,6 +76,8 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Tag(args) => tag::run(args, &session, output),
         Command::Branch(args) => branch::run(args, &session, output),
         Command::Baseline(args) => baseline::run(args, &session, output),
+        Command::Migration(args) => migration::run(args, &session, output),
+        Command::Simulate(args) => simulate::run(args, &session, output),
         Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
         Command::Scan(args) => scan::run(args, &session, output),
