@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
+use crate::format::Limits;
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
-use crate::migration::plan::OperationKind;
+use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
@@ -18,6 +19,7 @@ use super::import::ImportOptions;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
 use super::run::{Failed, Sources, Word};
+use super::scan::danger_in;
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -362,6 +364,9 @@ impl Repo {
         file.finish().map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
+        if let Some(what) = danger_in(path, &Limits::default()) {
+            report.plan.warnings.push(Warning::Dangerous { what });
+        }
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
         Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::format::{self, Checksums, Dangers, FileSource, Limits, Problem, Rating};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 
 use super::RepoError;
 
@@ -92,6 +92,45 @@ pub fn scan(
     }
     progress.end();
     Ok(report)
+}
+
+/// Findings that a warning names.
+const MOST_NAMED: usize = 3;
+
+/// What is dangerous in a file or folder, worst first, as the end of a sentence; nothing if nothing is.
+///
+/// What cannot be read here is for the command that reads it to tell.
+pub(super) fn danger_in(path: &Path, limits: &Limits) -> Option<String> {
+    let report = scan(&[path.to_owned()], limits, Checksums::Skip, &Silent).ok()?;
+    let is_one = report.files.len() == 1;
+    let mut named: Vec<String> = Vec::new();
+    for file in &report.files {
+        let place = |entry: &str| {
+            let inside = file.path.strip_prefix(path).map(|path| path.display().to_string());
+            let inside = inside.unwrap_or_default();
+            match (is_one || inside.is_empty(), entry.is_empty()) {
+                (true, true) => String::new(),
+                (true, false) => format!("{entry}, "),
+                (false, true) => format!("{inside}, "),
+                (false, false) => format!("{inside}, {entry}, "),
+            }
+        };
+        let globals = file.dangers.globals.iter().filter(|found| found.rating == Rating::Dangerous);
+        named.extend(
+            globals.map(|found| format!("`{}` ({}byte {})", found.global, place(&found.entry), found.offset)),
+        );
+        let problems = file.dangers.problems.iter().filter(|problem| problem.rating == Rating::Dangerous);
+        named.extend(
+            problems
+                .map(|problem| format!("{} ({}{})", problem.message, place(&problem.entry), problem.code)),
+        );
+    }
+    let more = named.len().saturating_sub(MOST_NAMED);
+    named.truncate(MOST_NAMED);
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 fn dangers_of(path: &Path, limits: &Limits, checksums: Checksums) -> Result<Dangers, String> {

@@ -61,3 +61,21 @@ fn a_limit_can_be_moved() {
     let report = home.json(["scan", "marks.pkl", "--max-nesting", "100"]);
     assert_eq!(report["files"][0]["problems"][0]["code"], "S_BROKEN_PICKLE", "{report}");
 }
+
+#[test]
+fn import_and_checkout_of_a_dangerous_file_warn_and_run_nothing() {
+    let home = Home::new();
+    fs::copy(data("corpus/malicious/zip_os_system.pt"), home.path("a.pt")).unwrap();
+    let ran = home.run(["import", "a.pt"]).ok();
+    assert!(ran.stderr.contains("`os.system` (archive/data.pkl, byte 43) [W_DANGEROUS]"), "{ran:?}");
+    let report = home.json(["checkout", "a", "-o", "out.pt"]);
+    let warning = &report["warnings"][0];
+    assert_eq!(warning["code"], "W_DANGEROUS", "{report}");
+    assert!(
+        warning["message"].as_str().unwrap().ends_with("`os.system` (archive/data.pkl, byte 43)"),
+        "{report}"
+    );
+    assert_eq!(fs::read(home.path("a.pt")).unwrap(), fs::read(home.path("out.pt")).unwrap());
+    let safe = Home::with_checkpoint();
+    assert_eq!(safe.json(["import", "a.ckpt"])["warnings"], serde_json::json!([]));
+}
