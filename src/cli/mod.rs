@@ -7,7 +7,6 @@ mod checkout;
 mod completions;
 mod config;
 mod diff;
-mod failure;
 mod fsck;
 mod gc;
 mod import;
@@ -30,10 +29,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::face::failure;
+
 pub use args::Cli;
 use args::Command;
 use failure::Failure;
-pub use failure::{CODES, EXITS};
 use output::Output;
 use session::Session;
 

@@ -1,4 +1,4 @@
-//! Errors as the command line tells them: a stable code, a hint, an exit code.
+//! Errors as people and machines are told them: a stable code, a hint, an exit code.
 //!
 //! This is the only place that knows hints and exit codes. The codes are listed in the book; a test compares
 //! the two.
@@ -103,13 +103,15 @@ pub const CODES: &[(&str, u8, &str)] = &[
 ];
 
 impl Failure {
-    fn new(code: &'static str, message: impl Into<String>) -> Failure {
+    /// A failure with a code of the table and a message.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Failure {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let exit = known.map_or(exit::INTERNAL, |(_, exit, _)| *exit);
         Failure { code, message: message.into(), hint: None, exit }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Failure {
+    /// The same with what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
     }
