@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod console;
+mod corpus;
 mod crash;
 mod delta;
 mod errors;
