@@ -1,11 +1,13 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod bad_input;
+mod bisect;
 mod console;
 mod corpus;
 mod crash;
 mod delta;
 mod errors;
+mod folders;
 mod fsck;
 mod gc;
 mod layering;

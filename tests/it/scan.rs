@@ -76,6 +76,15 @@ fn import_and_checkout_of_a_dangerous_file_warn_and_run_nothing() {
         "{report}"
     );
     assert_eq!(fs::read(home.path("a.pt")).unwrap(), fs::read(home.path("out.pt")).unwrap());
+    fs::create_dir(home.path("model")).unwrap();
+    fs::copy(home.path("a.pt"), home.path("model/pytorch_model.bin")).unwrap();
+    fs::write(home.path("model/config.json"), "{}").unwrap();
+    let report = home.json(["import", "model"]);
+    let warnings = report["warnings"].as_array().unwrap();
+    let message = "`os.system` (pytorch_model.bin, archive/data.pkl, byte 43)";
+    assert!(warnings.iter().any(|w| w["message"].as_str().unwrap().ends_with(message)), "{report}");
+    let report = home.json(["checkout", "model", "-o", "copy"]);
+    assert_eq!(report["warnings"][0]["code"], "W_DANGEROUS", "{report}");
     let safe = Home::with_checkpoint();
     assert_eq!(safe.json(["import", "a.ckpt"])["warnings"], serde_json::json!([]));
 }
