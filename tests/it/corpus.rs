@@ -52,7 +52,8 @@ fn every_file_returns_or_is_refused_in_good_order() {
     // Each with a store of its own: only one writes to a store at a time.
     let walked: Vec<Walked> = std::thread::scope(|scope| {
         let share = manifest.len().div_ceil(threads);
-        let walk = |entries| scope.spawn(|| walk_all(&folder, entries));
+        let folder = &folder;
+        let walk = |entries| scope.spawn(move || walk_all(folder, entries));
         let walks: Vec<_> = manifest.chunks(share).map(walk).collect();
         walks.into_iter().flat_map(|walk| walk.join().unwrap()).collect()
     });
