@@ -40,7 +40,8 @@ impl Hunt<'_> {
             };
             let is_sure = is_all || traced.states_protocol || !judged.is_empty();
             let is_whole = traced.error.is_none();
-            if !(is_whole && is_sure) && !judged.iter().any(convinces) {
+            let counts = is_whole && is_sure || judged.iter().any(convinces);
+            if !counts {
                 // What does nothing may be a pickle all the same, and another one may follow.
                 return is_whole.then_some(traced.bytes as u64);
             }
