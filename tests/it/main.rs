@@ -9,6 +9,7 @@ mod delta;
 mod errors;
 mod folders;
 mod fsck;
+mod fuzz;
 mod gc;
 mod layering;
 mod merge;
