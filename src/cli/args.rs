@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::format::Limits;
+
 /// A git-like versioned store for machine-learning checkpoints
 ///
 /// Import a checkpoint once; check it out at any version of your model code. Every migration is recorded and
@@ -59,6 +61,7 @@ pub enum Command {
     Bisect(super::bisect::BisectArgs),
     Redo(super::redo::RedoArgs),
     Config(super::config::ConfigArgs),
+    Scan(super::scan::ScanArgs),
     Fsck(super::fsck::FsckArgs),
     Gc(super::gc::GcArgs),
     Serve(super::serve::ServeArgs),
@@ -71,6 +74,41 @@ pub struct CatalogueArgs {
     /// Use the migrations in this folder, and remember it for this ref
     #[arg(long, value_name = "DIR")]
     pub catalogue: Option<PathBuf>,
+}
+
+/// Bounds on what a file may ask of memory and time.
+#[derive(Debug, Args, Clone)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Entries of a container
+    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
+    max_entries: u64,
+    /// Bytes of a pickle, a header or a document
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().skeleton_bytes)]
+    max_skeleton_bytes: u64,
+    /// Values in a checkpoint
+    #[arg(long, value_name = "N", default_value_t = Limits::default().nodes)]
+    max_values: u64,
+    /// Containers inside each other in a document, and open marks in a pickle
+    #[arg(long, value_name = "N", default_value_t = Limits::default().nesting)]
+    max_nesting: u64,
+    /// Bytes that one compressed byte may become
+    #[arg(long, value_name = "N", default_value_t = Limits::default().inflate_ratio)]
+    max_inflate_ratio: u64,
+}
+
+impl LimitArgs {
+    /// The limits that are meant.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            entries: self.max_entries,
+            skeleton_bytes: self.max_skeleton_bytes,
+            nodes: self.max_values,
+            nesting: self.max_nesting,
+            inflate_ratio: self.max_inflate_ratio,
+            ..Limits::default()
+        }
+    }
 }
 
 /// Where a checkpoint shall be brought.

@@ -19,6 +19,7 @@ mod output;
 mod plan;
 mod progress;
 mod redo;
+mod scan;
 mod serve;
 mod session;
 mod show;
@@ -82,6 +83,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Bisect(args) => bisect::run(args, &session, output),
         Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
+        Command::Scan(args) => scan::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),
         Command::Serve(args) => serve::run(args, &session, output),

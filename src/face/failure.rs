@@ -51,6 +51,8 @@ pub mod exit {
     pub const LOCKED: u8 = 8;
     /// Something is to be done, and the caller wants to know.
     pub const PENDING: u8 = 10;
+    /// Loading a file would run something.
+    pub const DANGEROUS: u8 = 11;
 }
 
 /// Every exit code, and when the program ends with it.
@@ -65,6 +67,7 @@ pub const EXITS: &[(u8, &str)] = &[
     (exit::FAILED, "a script failed, or what came out is not what was stored"),
     (exit::LOCKED, "another process is writing to the store"),
     (exit::PENDING, "`plan` or `status` with `--exit-code`: something is to be done"),
+    (exit::DANGEROUS, "`scan` found something dangerous; with `--strict`, or something unknown"),
 ];
 
 /// Every code that a failure can have, with its exit code and what it means.

@@ -8,6 +8,7 @@
 mod archive;
 mod bytes;
 pub mod convert;
+mod danger;
 mod detect;
 mod error;
 mod folder;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Graph, StorageId};
 
+pub use danger::{Checksums, Dangers, Finding, PROBLEMS, Problem, Rating, dangers};
 pub use detect::detect;
 pub use error::FormatError;
 pub use folder::{

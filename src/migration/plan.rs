@@ -125,6 +125,11 @@ pub enum Warning {
         /// How it does not fit, as the end of a sentence.
         reason: String,
     },
+    /// The file that was written is not safe to load.
+    Dangerous {
+        /// What a load would run, as the end of a sentence.
+        what: String,
+    },
 }
 
 impl Warning {
@@ -136,6 +141,7 @@ impl Warning {
             Warning::Renamed { .. } => "W_RENAMED",
             Warning::Drift { .. } => "W_DRIFT",
             Warning::Optimizer { .. } => "W_OPTIMIZER",
+            Warning::Dangerous { .. } => "W_DANGEROUS",
         }
     }
 }
@@ -159,6 +165,9 @@ impl fmt::Display for Warning {
             Warning::Drift { name } => write!(f, "`{name}` was changed after it ran on this checkpoint"),
             Warning::Optimizer { name, path, reason } => {
                 write!(f, "`{path}` may not fit the parameters since `{name}`: {reason}")
+            }
+            Warning::Dangerous { what } => {
+                write!(f, "loading this file is dangerous, `ckstore scan` tells why: {what}")
             }
         }
     }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
-use crate::format::{self, Format};
+use crate::format::{self, Format, Limits};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
-use crate::migration::plan::OperationKind;
+use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
@@ -21,6 +21,7 @@ use super::input::stamp_of;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
 use super::run::{Failed, Position, Sources, Word};
+use super::scan::danger_in;
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -371,8 +372,23 @@ impl Repo {
         Ok(Some(path))
     }
 
-    /// Writes a revision's file to its place, whole or not at all, and checks what is written.
+    /// Writes a revision to its place, and warns if that is dangerous to load.
     fn write_output(
+        &self,
+        report: &mut CheckoutReport,
+        id: &ObjectId,
+        path: &Path,
+        context: &Context<'_>,
+    ) -> Result<WorkingFile, RepoError> {
+        let written = self.write_revision(report, id, path, context)?;
+        if let Some(what) = danger_in(path, &Limits::default()) {
+            report.plan.warnings.push(Warning::Dangerous { what });
+        }
+        Ok(written)
+    }
+
+    /// Writes a revision's file to its place, whole or not at all, and checks what is written.
+    fn write_revision(
         &self,
         report: &mut CheckoutReport,
         id: &ObjectId,
@@ -405,6 +421,9 @@ impl Repo {
         file.finish().map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
+        if let Some(what) = danger_in(path, &Limits::default()) {
+            report.plan.warnings.push(Warning::Dangerous { what });
+        }
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
         Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
     }

@@ -17,6 +17,7 @@ use crate::value::Graph;
 use super::catalogue::group_rows;
 use super::input::{Input, stamp_of};
 use super::open::absolute;
+use super::scan::danger_in;
 use super::working::{Stamp, path_text};
 use super::{CatalogueSource, Context, Repo, RepoError};
 
@@ -228,6 +229,12 @@ impl Repo {
         }
         change.commit()?;
 
+        let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
+        if let Some(what) = danger_in(&path, &Limits::default()) {
+            let message =
+                format!("it is kept as data, but loading it is dangerous, `ckstore scan` tells why: {what}");
+            warnings.push(Warning { code: "W_DANGEROUS".to_owned(), message });
+        }
         let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
         Ok(ImportReport {
             ref_name: name,
@@ -247,7 +254,7 @@ impl Repo {
                 .applied
                 .as_ref()
                 .map(|list| list.iter().map(|entry| entry.name.clone()).collect()),
-            warnings: scanned.notes.iter().map(Warning::from).collect(),
+            warnings,
             path,
         })
     }

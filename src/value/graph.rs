@@ -252,9 +252,21 @@ impl Graph {
     }
 
     /// Module and name of a global node.
+    ///
+    /// The persistent id `('module', class, file, source)` with which torch named the class of a module before
+    /// version 1.6 stands for the class.
     pub fn as_global(&self, id: NodeId) -> Option<(&str, &str)> {
         match self.kind(id) {
             Kind::Global { module, name } => Some((module, name)),
+            Kind::PersistentId(parts) => match self.kind(*parts) {
+                Kind::Tuple(parts) if parts.len() == 4 && self.as_str(parts[0]) == Some("module") => {
+                    match self.kind(parts[1]) {
+                        Kind::Global { module, name } => Some((module, name)),
+                        _ => None,
+                    }
+                }
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -5,6 +5,7 @@
 use std::fs;
 
 use ckstore::face::failure::{CODES, EXITS};
+use ckstore::format::PROBLEMS;
 use ckstore::repo::{FINDINGS, Severity};
 
 use crate::support::root;
@@ -30,6 +31,22 @@ fn the_book_lists_every_code() {
         fs::write(root().join("book/src/errors.md"), page).unwrap();
     } else {
         assert!(page == written, "errors.md is out of date: CKSTORE_BOOK=write cargo test");
+    }
+}
+
+#[test]
+fn the_book_lists_what_scan_tells() {
+    let path = root().join("book/src/commands/scan.md");
+    let mut page = fs::read_to_string(&path).unwrap();
+    let written = page.clone();
+    let rows = PROBLEMS
+        .iter()
+        .map(|(code, rating, meaning)| format!("| `{code}` | {} | {meaning} |", rating.name()));
+    put(&mut page, "problems", "| code | rating | meaning |\n|---|---|---|", rows.collect());
+    if std::env::var("CKSTORE_BOOK").is_ok_and(|value| value == "write") {
+        fs::write(path, page).unwrap();
+    } else {
+        assert!(page == written, "scan.md is out of date: CKSTORE_BOOK=write cargo test");
     }
 }
 

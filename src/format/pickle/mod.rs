@@ -10,6 +10,7 @@ mod names;
 mod op;
 mod read;
 pub(super) mod text;
+pub(super) mod trace;
 mod write;
 
 pub use names::python2_name;

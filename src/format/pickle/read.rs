@@ -31,21 +31,7 @@ pub struct Pickle {
 ///
 /// If the bytes are no sound pickle or exceed a limit.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Pickle, PickleError> {
-    let mut machine = Machine {
-        input: bytes,
-        offset: 0,
-        opcode_offset: 0,
-        nodes_limit: limits.nodes.min(u64::from(u32::MAX)),
-        limits,
-        graph: Graph { nodes: Vec::new(), root: NodeId(0), storages: Vec::new() },
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: Memo::default(),
-        memoised: Vec::new(),
-        buffers: 0,
-        stated: None,
-        binary: false,
-    };
+    let mut machine = Machine::new(bytes, limits);
     while !machine.step()? {}
     Ok(Pickle {
         graph: machine.graph,
@@ -54,14 +40,14 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Pickle, PickleError> {
     })
 }
 
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     input: &'a [u8],
-    offset: usize,
-    opcode_offset: usize,
+    pub offset: usize,
+    pub opcode_offset: usize,
     nodes_limit: u64,
     limits: &'a Limits,
-    graph: Graph,
-    stack: Vec<NodeId>,
+    pub graph: Graph,
+    pub stack: Vec<NodeId>,
     /// Heights of the stack at which marks lie.
     marks: Vec<usize>,
     memo: Memo,
@@ -77,7 +63,7 @@ type Step<T = ()> = Result<T, PickleError>;
 
 impl Machine<'_> {
     /// Does one opcode; true at the end.
-    fn step(&mut self) -> Step<bool> {
+    pub fn step(&mut self) -> Step<bool> {
         self.opcode_offset = self.offset;
         let opcode = self.take_array::<1>()?[0];
         match opcode {
@@ -499,6 +485,25 @@ impl Machine<'_> {
 }
 
 impl<'a> Machine<'a> {
+    /// Begins with the first opcode.
+    pub fn new(bytes: &'a [u8], limits: &'a Limits) -> Machine<'a> {
+        Machine {
+            input: bytes,
+            offset: 0,
+            opcode_offset: 0,
+            nodes_limit: limits.nodes.min(u64::from(u32::MAX)),
+            limits,
+            graph: Graph { nodes: Vec::new(), root: NodeId(0), storages: Vec::new() },
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Memo::default(),
+            memoised: Vec::new(),
+            buffers: 0,
+            stated: None,
+            binary: false,
+        }
+    }
+
     fn take(&mut self, length: u64) -> Step<&'a [u8]> {
         let taken = usize::try_from(length)
             .ok()

@@ -105,7 +105,7 @@ mod contract {
             Warning::Order { .. } => format!("{code} bytewise!=numeric"),
             Warning::Renamed { from, to } => format!("{code} {from}->{to}"),
             Warning::Drift { name } => format!("{code} {name}"),
-            Warning::Optimizer { .. } => unreachable!("plans know no optimizer"),
+            Warning::Optimizer { .. } | Warning::Dangerous { .. } => unreachable!("no plan knows files"),
         }
     }
 
