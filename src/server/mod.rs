@@ -37,7 +37,7 @@ use access::Rules;
 pub use access::Token;
 use metrics::Metrics;
 use pool::Pool;
-pub use problem::{OWN, STATUSES};
+pub use problem::{OWN, status_of};
 
 /// Checkpoints that are sent at the same time.
 const DOWNLOADS: usize = 8;
