@@ -43,7 +43,7 @@ pub use npy::NpyError;
 pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
 pub use safetensors::SafetensorsError;
 pub use source::{FileSource, Source};
-pub use torch::TorchError;
+pub use torch::{TorchError, Whole as WholeTensor, whole as whole_tensor};
 pub use zip::ZipError;
 
 /// A file format.

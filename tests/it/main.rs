@@ -8,6 +8,7 @@ mod crash;
 mod delta;
 mod errors;
 mod folders;
+mod formats;
 mod fsck;
 mod gc;
 mod layering;
