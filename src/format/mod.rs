@@ -10,6 +10,7 @@ mod bytes;
 pub mod convert;
 mod detect;
 mod error;
+mod exported;
 mod folder;
 mod gguf;
 mod group;
@@ -74,7 +75,7 @@ pub enum Format {
     Npz,
     /// A JSON document whose root is an object or an array.
     Json,
-    /// Any other zip, which comes back as it was.
+    /// Any other zip, which comes back as it was: exported programs (`.pt2`) among them.
     Zip,
     /// Anything else.
     Bytes,
@@ -190,7 +191,7 @@ pub fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> 
         Format::Gguf => gguf::decode(outline, limits),
         Format::Npy => npy::decode(outline, limits),
         Format::Npz => npz::decode(outline, limits),
-        Format::Zip => Ok(archive::decode(outline)),
+        Format::Zip => Ok(archive::decode(outline, limits)),
         Format::Safetensors => safetensors::decode(outline, limits),
         Format::Json => json::decode(outline, limits),
         Format::Bytes => Ok(bytes::decode(outline)),

@@ -83,3 +83,32 @@ fn tensors_of_every_kind_are_listed_and_renamed_and_back() {
         assert!(content_of(&home.path("a.pt")) == before);
     }
 }
+
+#[test]
+fn files_that_return_as_they_were_have_their_tensors_listed() {
+    let table: [(&str, &str, &[(&str, &str, &str)]); 3] = [
+        ("module/exported.pt2", "zip", &[("weight", "float32", "[3,2]"), ("bias", "float32", "[3]")]),
+        (
+            "module/torchscript_traced.pt",
+            "torch-archive",
+            &[("weight", "float32", "[3,2]"), ("bias", "float32", "[3]")],
+        ),
+        ("old/t1.4_zip.pt", "torch-archive", &[("a", "float32", "[3,4]"), ("t", "float32", "[4,3]")]),
+    ];
+    for (file, format, tensors) in table {
+        let home = Home::new();
+        fs::copy(data("corpus").join(file), home.path("a")).unwrap();
+        let report = home.json(["import", "a"]);
+        assert_eq!(
+            (report["format"].as_str(), &report["warnings"]),
+            (Some(format), &Value::Array(Vec::new()))
+        );
+        let rows: Vec<_> = listed(&home).into_iter().take(2).map(|row| (row.0, row.1, row.2)).collect();
+        let expected: Vec<_> =
+            tensors.iter().map(|row| (row.0.to_owned(), row.1.to_owned(), row.2.to_owned())).collect();
+        assert_eq!(rows, expected, "{file}");
+        let before = fs::read(home.path("a")).unwrap();
+        home.run(["checkout", "-o", "b"]).ok();
+        assert!(fs::read(home.path("b")).unwrap() == before, "{file}");
+    }
+}
