@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::repo::TensorEntry;
+
 use super::failure::Failure;
 use super::output::{Output, human_bytes, shape_text, write_table};
 use super::session::Session;
@@ -27,10 +29,7 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
             table.add_row([
                 tensor.path.to_string(),
                 tensor.dtype.to_string(),
-                match tensor.pieces {
-                    0 | 1 => shape_text(&tensor.shape),
-                    pieces => format!("{} in {pieces} pieces", shape_text(&tensor.shape)),
-                },
+                described(tensor),
                 tensor.bytes.to_string(),
             ]);
         }
@@ -39,4 +38,19 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
         writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The shape, and what else is to be said.
+fn described(tensor: &TensorEntry) -> String {
+    let mut text = shape_text(&tensor.shape);
+    if tensor.pieces > 1 {
+        text.push_str(&format!(" in {} pieces", tensor.pieces));
+    }
+    if !tensor.kind.is_empty() {
+        text.push_str(&format!(" {}", tensor.kind));
+    }
+    if let Some(first) = &tensor.same_as {
+        text.push_str(&format!(" same as {first}"));
+    }
+    text
 }

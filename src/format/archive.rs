@@ -1,4 +1,5 @@
-//! Zip archives of no known kind, stored entry by entry so that what two of them share is stored once.
+//! Other zip archives, exported programs among them, stored entry by entry so that what two of them share is stored
+//! once.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +8,28 @@ use crate::value::{Graph, Kind, NodeId, Storage, StorageId};
 use super::error::check_limit;
 use super::outline::Parts;
 use super::source::read;
-use super::{Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, zip};
+use super::{Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, exported, zip};
 
 /// Finds the entries; each is a storage in the form in which it lies in the file.
 pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
     let directory = zip::directory(source, limits)?;
     let mut parts = Parts::default();
-    let (mut storages, mut spans) = (Vec::new(), Vec::new());
-    let mut offset = 0;
+    let (mut storages, mut spans, mut extras) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut offset, mut held_bytes) = (0, 0u64);
     for entry in &directory.entries {
         literal(source, &mut parts, &mut offset, entry.data_offset, limits)?;
         if entry.stored_bytes == 0 {
+            continue;
+        }
+        if entry.method == 0
+            && exported::is_config(&entry.name)
+            && entry.bytes <= exported::MOST_DOCUMENT_BYTES
+        {
+            held_bytes += entry.bytes;
+            check_limit("the documents of the archive", held_bytes, limits.extra_bytes)?;
+            parts.push(Part::Extra(extras.len() as u32));
+            extras.push(Extra { name: entry.name.clone(), bytes: zip::content(source, entry, limits)? });
+            offset += entry.stored_bytes;
             continue;
         }
         parts.push(Part::Storage(StorageId(storages.len() as u32)));
@@ -31,17 +43,26 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
         format: Format::Zip,
         skeleton: Vec::new(),
         attributes: BTreeMap::new(),
-        extras: Vec::new(),
+        extras,
         storages,
         parts: parts.finish(),
     };
-    let message =
-        "a zip file is kept entry by entry: its tensors are not listed and it cannot migrate".to_owned();
-    Ok(Scanned { outline, spans, notes: vec![Note { code: "W_KEPT_AS_BYTES", message }] })
+    let mut notes = Vec::new();
+    if outline.extras.is_empty() {
+        let message = "a zip file is kept entry by entry: its tensors are not listed and it cannot migrate";
+        notes.push(Note { code: "W_KEPT_AS_BYTES", message: message.to_owned() });
+    }
+    Ok(Scanned { outline, spans, notes })
 }
 
-pub(super) fn decode(outline: &Outline) -> Graph {
-    Graph { nodes: vec![Kind::None.into()], root: NodeId(0), storages: outline.storages.clone() }
+/// Nothing, or the weights of an exported program.
+pub(super) fn decode(outline: &Outline, limits: &Limits) -> Graph {
+    let root = if outline.extras.is_empty() { Kind::None } else { Kind::Dict };
+    let mut graph = Graph { nodes: vec![root.into()], root: NodeId(0), storages: outline.storages.clone() };
+    for extra in &outline.extras {
+        exported::add_tensors(&mut graph, &extra.name, &extra.bytes, limits);
+    }
+    graph
 }
 
 /// Adds the file from `offset` to `end` as literal bytes.

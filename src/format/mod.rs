@@ -11,6 +11,7 @@ pub mod convert;
 mod danger;
 mod detect;
 mod error;
+mod exported;
 mod folder;
 mod gguf;
 mod group;
@@ -45,7 +46,7 @@ pub use npy::NpyError;
 pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
 pub use safetensors::SafetensorsError;
 pub use source::{FileSource, Source};
-pub use torch::TorchError;
+pub use torch::{TorchError, Whole as WholeTensor, whole as whole_tensor};
 pub use zip::ZipError;
 
 /// A file format.
@@ -76,7 +77,7 @@ pub enum Format {
     Npz,
     /// A JSON document whose root is an object or an array.
     Json,
-    /// Any other zip, which comes back as it was.
+    /// Any other zip, which comes back as it was: exported programs (`.pt2`) among them.
     Zip,
     /// Anything else.
     Bytes,
@@ -192,7 +193,7 @@ pub fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> 
         Format::Gguf => gguf::decode(outline, limits),
         Format::Npy => npy::decode(outline, limits),
         Format::Npz => npz::decode(outline, limits),
-        Format::Zip => Ok(archive::decode(outline)),
+        Format::Zip => Ok(archive::decode(outline, limits)),
         Format::Safetensors => safetensors::decode(outline, limits),
         Format::Json => json::decode(outline, limits),
         Format::Bytes => Ok(bytes::decode(outline)),

@@ -29,6 +29,12 @@ pub struct TensorEntry {
     /// Number of pieces in which it lies in a folder of shards; 0 where it lies whole.
     #[serde(skip_serializing_if = "is_zero")]
     pub pieces: u64,
+    /// What it is where it is no plain tensor: `sparse_coo`, `quantized`, `nested`, `meta`, the name of a class.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The first place of the same tensor, where this is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<Path>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -47,6 +53,8 @@ impl From<&TreeTensor> for TensorEntry {
             shape: tensor.shape.clone(),
             bytes: tensor.bytes(),
             pieces: 0,
+            kind: String::new(),
+            same_as: None,
         }
     }
 }

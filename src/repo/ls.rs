@@ -1,10 +1,14 @@
 //! The tensors of a revision.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use crate::format::folder_piece;
+use crate::format::convert::tensor_of;
+use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
 use crate::object::ObjectId;
 use crate::snapshot::{self, Tree};
+use crate::value::{Graph, NodeId, Path, places};
 
 use super::diff::TensorEntry;
 use super::{Repo, RepoError};
@@ -31,8 +35,18 @@ impl Repo {
     pub fn ls(&self, name: Option<&str>) -> Result<LsReport, RepoError> {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
-        let tensors = whole_tensors(&tree);
-        let bytes = tensors.iter().map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
+        let has_objects = Format::from_name(&tree.format).is_some_and(|format| {
+            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchRow)
+                || format.keeps_objects()
+        });
+        let tensors = if has_objects && !is_sharded(&tree) {
+            let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
+            tensors_of(&graph)
+        } else {
+            whole_tensors(&tree)
+        };
+        let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
+        let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
         Ok(LsReport { revision: id, format: tree.format, tensors, bytes })
     }
 
@@ -43,13 +57,81 @@ impl Repo {
     }
 }
 
+fn view(tree: &Tree) -> Option<&str> {
+    tree.attributes.get("view").map(String::as_str)
+}
+
+/// Whether tensors can lie in pieces.
+fn is_sharded(tree: &Tree) -> bool {
+    tree.tensors.iter().any(|tensor| folder_piece(view(tree), &tensor.path).is_some())
+}
+
+/// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
+fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
+    let mut tensors: Vec<TensorEntry> = Vec::new();
+    let mut first: HashMap<NodeId, usize> = HashMap::new();
+    let mut within: Option<Path> = None;
+    for place in places(graph) {
+        if within.as_ref().is_some_and(|above| above.contains(&place.path)) {
+            // Its parts, once each, are its bytes.
+            if let (Some(tensor), Some(whole)) = (graph.as_tensor(place.node), tensors.last_mut())
+                && !place.repeated
+            {
+                whole.bytes = whole.bytes.saturating_add(tensor.bytes().unwrap_or_default());
+            }
+            continue;
+        }
+        within = None;
+        let node = tensor_of(graph, place.node).unwrap_or(place.node);
+        if place.repeated {
+            if let Some(known) = first.get(&node).and_then(|known| tensors.get(*known)) {
+                let same =
+                    TensorEntry { path: place.path, same_as: Some(known.path.clone()), ..known.clone() };
+                tensors.push(same);
+            }
+        } else if let Some(tensor) = graph.as_tensor(place.node) {
+            first.insert(place.node, tensors.len());
+            tensors.push(TensorEntry {
+                path: place.path,
+                dtype: tensor.dtype,
+                shape: tensor.shape.clone(),
+                bytes: tensor.bytes().unwrap_or_default(),
+                pieces: 0,
+                kind: String::new(),
+                same_as: None,
+            });
+        } else if let Some(WholeTensor { dtype, shape, kind }) = whole_tensor(graph, place.node) {
+            first.insert(place.node, tensors.len());
+            let has_parts = kind.starts_with("sparse") || matches!(kind.as_str(), "nested" | "parameter");
+            let elements = shape.iter().fold(1u64, |n, extent| n.saturating_mul(*extent));
+            let bytes = match kind.as_str() {
+                "meta" => 0,
+                _ if has_parts => 0,
+                // Its parameters are counted besides.
+                _ => elements.saturating_mul(dtype.item_bytes()),
+            };
+            within = Some(place.path.clone());
+            tensors.push(TensorEntry {
+                path: place.path,
+                dtype,
+                shape,
+                bytes,
+                pieces: 0,
+                kind,
+                same_as: None,
+            });
+        }
+    }
+    tensors
+}
+
 /// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
 fn whole_tensors(tree: &Tree) -> Vec<TensorEntry> {
-    let view = tree.attributes.get("view").map(String::as_str);
     let mut tensors: Vec<TensorEntry> = Vec::with_capacity(tree.tensors.len());
     for tensor in &tree.tensors {
         let entry = TensorEntry::from(tensor);
-        let piece = folder_piece(view, &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
+        let piece =
+            folder_piece(view(tree), &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
         let Some((path, begin)) = piece else {
             tensors.push(entry);
             continue;

@@ -283,3 +283,19 @@ fn shards_that_contradict_their_index_are_shown_file_by_file() {
     assert_eq!(codes, ["W_INDEX"]);
     assert_eq!(names(&home.json(["ls"]))[0], "model-00001-of-00002.safetensors/model.layers.0.k.weight");
 }
+
+#[test]
+fn a_document_that_a_migration_takes_away_is_no_longer_written() {
+    let home = Home::with_folder("hf");
+    fs::write(
+        home.path("migrations/1700000000_names.toml"),
+        "version = \"1.0\"\n\n[[step]]\ndelete = \"tokenizer_config.json\"\n",
+    )
+    .unwrap();
+    home.run(["import", "hf", "--version", "0.1"]).ok();
+    let before = content_of(&home.path("hf"));
+    home.run(["checkout", "--version", "1.0"]).ok();
+    assert!(!home.path("hf/tokenizer_config.json").exists() && home.path("hf/config.json").exists());
+    home.run(["checkout", "--version", "base"]).ok();
+    assert!(content_of(&home.path("hf")) == before);
+}

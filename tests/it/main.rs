@@ -9,6 +9,7 @@ mod crash;
 mod delta;
 mod errors;
 mod folders;
+mod formats;
 mod fsck;
 mod fuzz;
 mod gc;

@@ -137,20 +137,22 @@ pub(super) fn encode(
     }
     let mut laid = Vec::with_capacity(members.len());
     let mut changed = false;
+    let mut indexes = Vec::new();
     for (place, member) in members.iter().enumerate() {
         if is_shard(member) {
             let items = items.remove(&place).unwrap_or_default();
             let new = shard(graph, member, &items, facts)?;
             changed |= new.outline != member.outline;
             laid.push(new);
+        } else if is_index(member) {
+            indexes.push((laid.len(), member));
+            laid.push(Laid::unchanged(member));
         } else {
-            laid.push(document(graph, member, facts)?);
+            laid.extend(document(graph, member, facts)?);
         }
     }
-    if changed {
-        for (place, member) in members.iter().enumerate().filter(|(_, member)| is_index(member)) {
-            laid[place] = index(member, &names, members, total, facts)?;
-        }
+    for (place, member) in indexes.into_iter().filter(|_| changed) {
+        laid[place] = index(member, &names, members, total, facts)?;
     }
     Ok(laid)
 }

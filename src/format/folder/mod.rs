@@ -9,6 +9,8 @@ mod hf;
 mod list;
 mod walk;
 
+use std::collections::HashSet;
+
 use crate::value::{Graph, Kind, Path, StorageId, Tail};
 
 use super::group::{self, Laid, Unit};
@@ -176,6 +178,10 @@ pub(super) fn encode(
     let mut encoded = group::encode(Format::Folder, laid);
     encoded.outline.attributes.clone_from(&like.attributes);
     let kept = group::split(&encoded.outline)?;
+    let left: HashSet<&str> = kept.iter().map(|member| member.name.as_str()).collect();
+    let is_left =
+        |entry: &Entry| !matches!(entry.kind, EntryKind::File { .. }) || left.contains(&*entry.path);
+    let listed = listed.into_iter().filter(is_left).collect();
     let listed = list::resized(listed, kept.iter().map(|member| (member.name.as_str(), member.bytes)));
     encoded.outline.extras.push(list::extra(ENTRIES, &listed));
     Ok(encoded)
@@ -188,28 +194,30 @@ fn files(
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Vec<Laid>, FormatError> {
     known_keys(graph, |key, _| members.iter().any(|member| member.name == key))?;
-    members.iter().map(|member| document(graph, member, facts)).collect()
+    members.iter().filter_map(|member| document(graph, member, facts).transpose()).collect()
 }
 
-/// A file that stands under its path, laid out anew if it changed.
+/// A file that stands under its path, laid out anew if it changed; `None` if it was taken away.
 fn document(
     graph: &Graph,
     member: &Unit,
     facts: &dyn Fn(StorageId) -> StorageFacts,
-) -> Result<Laid, FormatError> {
-    let Some(value) = graph.get(graph.root, &member.name) else { return Ok(Laid::unchanged(member)) };
+) -> Result<Option<Laid>, FormatError> {
+    let Some(value) = graph.get(graph.root, &member.name) else {
+        // What is shown nowhere cannot have been taken away.
+        let old = super::decode(&member.outline, &Limits::default())?;
+        let is_shown = !matches!(old.kind(old.root), Kind::None);
+        return Ok((!is_shown).then(|| Laid::unchanged(member)));
+    };
     let part = merge::part(graph, value);
     let mut old = super::decode(&member.outline, &Limits::default())?;
     for node in &mut old.nodes {
         merge::each_storage(&mut node.kind, |id| id.0 += member.first_storage);
     }
     if merge::nodes(&old, old.root) == part.nodes {
-        return Ok(Laid::unchanged(member));
+        return Ok(Some(Laid::unchanged(member)));
     }
-    if matches!(member.outline.format, Format::Bytes | Format::Zip | Format::TorchArchive) {
-        return Ok(Laid::unchanged(member));
-    }
-    Laid::anew(member, part, facts)
+    Laid::anew(member, part, facts).map(Some)
 }
 
 /// Refuses keys of the root that no file has a place for.

@@ -7,6 +7,7 @@ mod legacy;
 mod lift;
 mod lower;
 mod scan;
+mod special;
 mod storage;
 
 use crate::value::{Graph, Storage, StorageId};
@@ -19,6 +20,7 @@ pub(super) use legacy::{
     decode as decode_legacy, encode as encode_legacy, is_one as is_legacy, scan as scan_legacy,
 };
 pub(super) use scan::{detect, scan};
+pub use special::{Whole, whole};
 
 /// Why a torch file is not sound, or a value cannot become one.
 #[derive(Debug, thiserror::Error)]
