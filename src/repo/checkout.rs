@@ -21,7 +21,6 @@ use super::input::stamp_of;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
 use super::run::{Failed, Sources, Word};
-use super::scan::danger_in;
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -362,7 +361,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
         let written = self.write_revision(report, id, path, context)?;
-        if let Some(what) = danger_in(path, &Limits::default()) {
+        if let Some(what) = super::scan::danger_in(path, &Limits::default()) {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
         Ok(written)
@@ -402,7 +401,7 @@ impl Repo {
         file.finish().map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
-        if let Some(what) = danger_in(path, &Limits::default()) {
+        if let Some(what) = super::scan::danger_in(path, &Limits::default()) {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
