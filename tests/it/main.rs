@@ -11,6 +11,7 @@ mod folders;
 mod fsck;
 mod fuzz;
 mod gc;
+mod large;
 mod layering;
 mod merge;
 mod migration_order;
