@@ -424,8 +424,26 @@ fn tensors_over_a_storage_of_two_classes_stay_calls() {
         graph.set(root, key, node);
     }
     let file = torch_file(&pickle::write(&graph, 2).unwrap(), (0, &[0; 12]));
-    let (_, read, _) = round(&file).unwrap();
+    let (_, read, written) = round(&file).unwrap();
     assert_eq!(tensors(&read), 0);
+    // Torch loads both as the class that is named first, and must find the same names again.
+    let (_, again, _) = round(&written).unwrap();
+    for graph in [read, again] {
+        let classes = graph.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Storage(storage) => Some(storage.class.as_str()),
+            _ => None,
+        });
+        assert_eq!(classes.collect::<Vec<_>>(), ["torch.FloatStorage", "torch.IntStorage"]);
+    }
+}
+
+#[test]
+fn bytes_behind_the_end_of_a_pickle_come_back_and_are_not_written_anew() {
+    let file = torch_file(b"\x80\x02}q\x00.and more", (0, &[0; 12]));
+    let (scanned, graph, written) = round(&file).unwrap();
+    assert_eq!(assemble(&scanned.outline, &|id| storage_bytes(&file, &scanned, id)), file);
+    assert_eq!(graph.kind(graph.root), &Kind::Dict);
+    assert_eq!(scan(&written, None, &Limits::default()).unwrap().outline.skeleton, b"\x80\x02}q\x00.");
 }
 
 #[test]

@@ -21,7 +21,6 @@ use super::input::stamp_of;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
 use super::run::{Failed, Position, Sources, Word};
-use super::scan::danger_in;
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -381,7 +380,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
         let written = self.write_revision(report, id, path, context)?;
-        if let Some(what) = danger_in(path, &Limits::default()) {
+        if let Some(what) = super::scan::danger_in(path, &Limits::default()) {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
         Ok(written)
@@ -421,9 +420,6 @@ impl Repo {
         file.finish().map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
-        if let Some(what) = danger_in(path, &Limits::default()) {
-            report.plan.warnings.push(Warning::Dangerous { what });
-        }
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
         Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
     }

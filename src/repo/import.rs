@@ -17,7 +17,6 @@ use crate::value::Graph;
 use super::catalogue::group_rows;
 use super::input::{Input, stamp_of};
 use super::open::absolute;
-use super::scan::danger_in;
 use super::working::{Stamp, path_text};
 use super::{CatalogueSource, Context, Repo, RepoError};
 
@@ -230,7 +229,7 @@ impl Repo {
         change.commit()?;
 
         let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
-        if let Some(what) = danger_in(&path, &Limits::default()) {
+        if let Some(what) = super::scan::danger_in(&path, &Limits::default()) {
             let message =
                 format!("it is kept as data, but loading it is dangerous, `ckstore scan` tells why: {what}");
             warnings.push(Warning { code: "W_DANGEROUS".to_owned(), message });

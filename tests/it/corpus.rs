@@ -163,7 +163,7 @@ fn measured(
 
 /// Waits for a process and returns its exit code and the most memory it had at a time, in bytes.
 #[cfg(unix)]
-fn wait(child: Child) -> Result<(i32, u64), String> {
+pub(crate) fn wait(child: Child) -> Result<(i32, u64), String> {
     let mut status = 0;
     // SAFETY: both are written by the call, and zeroes are a sound `rusage`.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -176,7 +176,7 @@ fn wait(child: Child) -> Result<(i32, u64), String> {
 }
 
 #[cfg(not(unix))]
-fn wait(mut child: Child) -> Result<(i32, u64), String> {
+pub(crate) fn wait(mut child: Child) -> Result<(i32, u64), String> {
     let status = child.wait().map_err(|error| error.to_string())?;
     status.code().map(|code| (code, 0)).ok_or_else(|| "the program was ended".to_owned())
 }

@@ -14,6 +14,7 @@ mod fsck;
 mod fuzz;
 mod gc;
 mod http;
+mod large;
 mod layering;
 mod merge;
 mod migration_order;

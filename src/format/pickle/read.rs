@@ -51,8 +51,8 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at which marks lie.
     marks: Vec<usize>,
     memo: Memo,
-    /// Whether a node was ever put into the memo, as far as any was.
-    memoised: Vec<bool>,
+    /// Whether a node was ever put into the memo or duplicated, as far as any was.
+    shared: Vec<bool>,
     buffers: u32,
     stated: Option<u8>,
     /// Whether an opcode of protocol 1 was seen.
@@ -97,6 +97,7 @@ impl Machine<'_> {
             POP_MARK => drop(self.pop_mark()?),
             DUP => {
                 let top = self.top()?;
+                self.mark_shared(top);
                 self.stack.push(top);
             }
             PUT | BINPUT | LONG_BINPUT | MEMOIZE => self.memoise(opcode)?,
@@ -370,11 +371,16 @@ impl Machine<'_> {
         };
         let top = self.top()?;
         self.memo.put(index, top);
-        if self.memoised.len() <= top.index() {
-            self.memoised.resize(top.index() + 1, false);
-        }
-        self.memoised[top.index()] = true;
+        self.mark_shared(top);
         Ok(())
+    }
+
+    /// Remembers that a node may be met again: dropping it once does not tell that only its effect counts.
+    fn mark_shared(&mut self, node: NodeId) {
+        if self.shared.len() <= node.index() {
+            self.shared.resize(node.index() + 1, false);
+        }
+        self.shared[node.index()] = true;
     }
 
     fn recall(&mut self, opcode: u8) -> Step {
@@ -404,9 +410,9 @@ impl Machine<'_> {
         }
         let dropped = self.pop()?;
         let is_call = matches!(self.graph.kind(dropped), Kind::Reduce { .. });
-        let is_memoised = self.memoised.get(dropped.index()).copied().unwrap_or(false);
+        let is_shared = self.shared.get(dropped.index()).copied().unwrap_or(false);
         if is_call
-            && !is_memoised
+            && !is_shared
             && let Ok(below) = self.top()
         {
             self.graph.node_mut(below).tail.push(Tail::Effect(dropped));
@@ -497,7 +503,7 @@ impl<'a> Machine<'a> {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: Memo::default(),
-            memoised: Vec::new(),
+            shared: Vec::new(),
             buffers: 0,
             stated: None,
             binary: false,

@@ -170,6 +170,19 @@ fn a_dropped_call_is_kept_as_an_effect_at_every_writing() {
 }
 
 #[test]
+fn a_dropped_call_keeps_what_was_done_to_its_result() {
+    // As above, but state is set on the result before it is dropped.
+    let bytes = b"\x80\x02]q\x00cos\nf\nq\x01N\x85RK\x07b0.";
+    let graph = read(bytes, &Limits::default()).unwrap().graph;
+    let [Tail::Effect(call)] = graph.node(graph.root).tail[..] else { panic!("{graph:?}") };
+    assert!(matches!(graph.node(call).tail[..], [Tail::Build(_)]));
+    for protocol in 0..=5 {
+        let again = read(&write(&graph, protocol).unwrap(), &Limits::default()).unwrap().graph;
+        assert_same(&graph, &again);
+    }
+}
+
+#[test]
 fn a_value_inside_itself_without_a_container_is_refused() {
     let mut graph = Graph::new();
     let tuple = graph.add(Kind::Tuple(Vec::new()));

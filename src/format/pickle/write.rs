@@ -412,9 +412,12 @@ impl Writer<'_> {
             self.todo.push(Step::Write(id));
             return;
         };
-        if !tail.is_empty() || self.memo[id.index()].is_some() {
+        if self.memo[id.index()].is_some() {
             self.todo.push(Step::Write(id));
             return;
+        }
+        if !tail.is_empty() {
+            self.todo.push(Step::Tail { node: id, at: 0 });
         }
         self.todo.push(Step::Op(REDUCE));
         match graph.node(*args) {

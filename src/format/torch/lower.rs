@@ -1,7 +1,7 @@
 //! From tensors and storages back to rebuild calls and persistent ids.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::value::{Graph, Kind, NodeId, StorageId, StorageRef, Tensor};
 
@@ -53,20 +53,32 @@ struct Numbers {
     keys: HashMap<StorageId, usize>,
 }
 
-/// The class with which each storage is written: a storage loads as the class that is named first, so
-/// where there are two, it becomes untyped and its tensors say their type themselves.
+/// The class with which each storage of a tensor is written: a storage loads as the class that is named first,
+/// so where there are two, it becomes untyped and its tensors say their type themselves.
+///
+/// A storage that no tensor looks into is named as it was, each time: its calls rely on that.
 fn classes(graph: &Graph) -> HashMap<StorageId, String> {
     let mut classes: HashMap<StorageId, String> = HashMap::new();
+    let tensors = || {
+        graph.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Tensor(tensor) => Some(tensor),
+            _ => None,
+        })
+    };
+    let mut add = |storage, class: &str| match classes.get_mut(&storage) {
+        None => drop(classes.insert(storage, class.to_owned())),
+        Some(first) if first != class => UNTYPED.clone_into(first),
+        Some(_) => {}
+    };
+    for tensor in tensors() {
+        add(tensor.storage.storage, class_of(&tensor.storage, Some(tensor)));
+    }
+    let of_tensors: HashSet<StorageId> = tensors().map(|tensor| tensor.storage.storage).collect();
     for node in &graph.nodes {
-        let (storage, class) = match &node.kind {
-            Kind::Storage(storage) => (storage.storage, class_of(storage, None)),
-            Kind::Tensor(tensor) => (tensor.storage.storage, class_of(&tensor.storage, Some(tensor))),
-            _ => continue,
-        };
-        match classes.get_mut(&storage) {
-            None => drop(classes.insert(storage, class.to_owned())),
-            Some(first) if first != class => UNTYPED.clone_into(first),
-            Some(_) => {}
+        if let Kind::Storage(storage) = &node.kind
+            && of_tensors.contains(&storage.storage)
+        {
+            add(storage.storage, class_of(storage, None));
         }
     }
     classes
@@ -95,7 +107,7 @@ impl Lower<'_> {
     fn storage(&self, reference: &StorageRef, out: &mut Vec<Piece>) -> Result<u64, TorchError> {
         let id = reference.storage;
         let mut used = self.used.borrow_mut();
-        let class = self.classes.get(&id).map_or(UNTYPED, String::as_str);
+        let class = self.classes.get(&id).map_or_else(|| class_of(reference, None), String::as_str);
         let item_bytes = dtype_of_class(class).map_or(1, |dtype| dtype.item_bytes());
         let number = match used.keys.get(&id) {
             Some(&number) => number,
