@@ -56,6 +56,7 @@ pub enum Command {
     Baseline(super::baseline::BaselineArgs),
     Migration(super::migration::MigrationArgs),
     Simulate(super::simulate::SimulateArgs),
+    Bisect(super::bisect::BisectArgs),
     Redo(super::redo::RedoArgs),
     Config(super::config::ConfigArgs),
     Fsck(super::fsck::FsckArgs),

@@ -2,6 +2,7 @@
 
 mod args;
 mod baseline;
+mod bisect;
 mod branch;
 mod checkout;
 mod completions;
@@ -77,6 +78,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Baseline(args) => baseline::run(args, &session, output),
         Command::Migration(args) => migration::run(args, &session, output),
         Command::Simulate(args) => simulate::run(args, &session, output),
+        Command::Bisect(args) => bisect::run(args, &session, output),
         Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),

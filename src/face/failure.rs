@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::format::FormatError;
+use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::{CatalogueError, ResolveError};
-use crate::repo::RepoError;
+use crate::repo::{BisectError, RepoError};
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
@@ -95,6 +95,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_LEDGER", exit::CORRUPT, "the checkpoint's list of migrations contradicts itself or the catalogue"),
     ("E_FORMAT", exit::CORRUPT, "the file is damaged, hostile or larger than a limit"),
     ("E_SCRIPT", exit::FAILED, "a migration script failed"),
+    ("E_BISECT", exit::FAILED, "the command that `bisect` runs does not tell the checkpoints apart"),
     ("E_VERIFY", exit::FAILED, "what was written is not what was stored"),
     ("E_LOCKED", exit::LOCKED, "another process is writing to the store"),
 ];
@@ -194,6 +195,12 @@ impl From<RepoError> for Failure {
                 Failure::new("E_INPUT", message).hint("name the file: `ckstore import FILE`")
             }
             RepoError::NotAFile { .. } => Failure::new("E_INPUT", message).hint("name a checkpoint file"),
+            RepoError::NotAFolder { .. } => {
+                Failure::new("E_INPUT", message).hint("choose another path with -o, or name the folder")
+            }
+            RepoError::StoreInside { .. } => Failure::new("E_INPUT", message)
+                .hint("write elsewhere with -o, or keep the store beside the folder: `ckstore --store DIR`"),
+            RepoError::Folder(error) => folder_failure(error, message),
             RepoError::EmptyFile { .. } => {
                 Failure::new("E_INPUT", message).hint("was the file written to its end?")
             }
@@ -243,6 +250,11 @@ impl From<RepoError> for Failure {
             }
             RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),
+            RepoError::Bisect(BisectError::NoSteps { .. }) => {
+                Failure::new("E_BISECT", message).hint("with --version it searches the steps of a plan")
+            }
+            RepoError::Bisect(_) => Failure::new("E_BISECT", message)
+                .hint("the command says 0 for good, 125 for what it cannot tell, any other code up to 127 for bad"),
             RepoError::Verify { .. } => {
                 Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
             }
@@ -271,6 +283,16 @@ impl From<RepoError> for Failure {
                 _ => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),
             },
         }
+    }
+}
+
+fn folder_failure(error: &FolderError, message: String) -> Failure {
+    match error {
+        FolderError::Read { .. } => Failure::new("E_IO", message),
+        FolderError::LeavingLink { .. } => Failure::new("E_INPUT", message)
+            .hint("`cp -rL` makes a copy with files in place of links, which can be imported"),
+        FolderError::TooLarge { .. } => Failure::new("E_FORMAT", message),
+        _ => Failure::new("E_INPUT", message).hint("take it out of the folder, or rename it"),
     }
 }
 

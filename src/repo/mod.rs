@@ -1,6 +1,7 @@
 //! The operations on a store, one to a file.
 
 mod baseline;
+mod bisect;
 mod branch;
 mod catalogue;
 mod checkout;
@@ -8,9 +9,11 @@ mod config;
 mod context;
 mod diff;
 mod error;
+mod folder;
 mod fsck;
 mod gc;
 mod import;
+mod input;
 mod lock;
 mod log;
 mod ls;
@@ -32,6 +35,7 @@ mod values;
 mod working;
 
 pub use baseline::{BaselineOptions, BaselineReport};
+pub use bisect::{BisectError, BisectOptions, BisectReport, BisectRun, BisectStep, Verdict};
 pub use branch::{DeleteReport, RefReport};
 pub use catalogue::CatalogueSource;
 pub use checkout::{CheckoutOptions, CheckoutReport};

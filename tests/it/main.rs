@@ -1,10 +1,12 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod bad_input;
+mod bisect;
 mod console;
 mod crash;
 mod delta;
 mod errors;
+mod folders;
 mod fsck;
 mod gc;
 mod layering;
