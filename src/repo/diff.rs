@@ -177,7 +177,9 @@ impl Repo {
         for tensor in new.tensors.iter().filter(|tensor| !kept.contains(&tensor.path)) {
             match lost.get_mut(&content(new, tensor)).and_then(Vec::pop) {
                 Some(was) => {
-                    report.renamed.push(MovedTensor { from: was.path.torch_name(), to: tensor.path.torch_name() });
+                    report
+                        .renamed
+                        .push(MovedTensor { from: was.path.torch_name(), to: tensor.path.torch_name() });
                 }
                 None => unmatched.push(tensor),
             }
