@@ -13,6 +13,7 @@ pub mod merge;
 pub mod optimizer;
 pub mod plan;
 pub mod resolver;
+pub mod signature;
 mod source;
 pub mod suggest;
 pub mod version;

@@ -90,11 +90,12 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 14] = [
+const _: [&str; 15] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
     include_str!("../prelude/argparse.py"),
+    include_str!("../prelude/ckstore_layout.py"),
     include_str!("../prelude/ckstore_objects.py"),
     include_str!("../prelude/ckstore_runtime.py"),
     include_str!("../prelude/ckstore_tensor.py"),
@@ -163,6 +164,7 @@ fn is_kept(name: &str) -> bool {
 const OUR_MODULES: &[&str] = &[
     "anemoi",
     "argparse",
+    "ckstore_layout",
     "ckstore_objects",
     "ckstore_runtime",
     "ckstore_tensor",
