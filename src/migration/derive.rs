@@ -8,33 +8,18 @@ use crate::value::{Dtype, Path, Storage, Tensor};
 /// Most pieces that are followed in one tensor; one made of more counts as worked out.
 const MOST_PIECES: usize = 1 << 12;
 
-/// A new tensor over bytes that were there before, or were made from them.
+/// A new tensor whose bytes were there before, or were made from such. Storages are those of the checkpoint
+/// before, by their number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Derived {
     /// The tensor's place, after.
     pub place: Path,
-    /// Where its bytes came from.
-    pub origin: Origin,
-}
-
-/// Where the bytes of a new tensor came from. Storages are those of the checkpoint before, by their number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Origin {
-    /// It looks into an old storage.
-    View {
-        /// The storage.
-        storage: u32,
-    },
-    /// Its storage is new, and was computed.
-    Computed {
-        /// All that was read for it.
-        sources: Vec<Span>,
-        /// How its elements were taken over, if each is an old element or none at all; `None` where
-        /// something was worked out.
-        pieces: Option<Vec<Piece>>,
-    },
+    /// All that was read for it.
+    pub sources: Vec<Span>,
+    /// How its elements were taken over, if each is an old element or none at all; `None` where something was
+    /// worked out.
+    pub pieces: Option<Vec<Piece>>,
 }
 
 /// Bytes of an old storage.
@@ -59,7 +44,7 @@ pub struct Piece {
     pub dtype: Dtype,
     /// First element in the old storage.
     pub from: u64,
-    /// First element in the new one.
+    /// First element in the new tensor, in dense rows.
     pub to: u64,
     /// How both go on. Extents of one are left out.
     pub dims: Vec<Dim>,
@@ -73,7 +58,7 @@ pub struct Dim {
     pub extent: u64,
     /// Step in the old storage.
     pub from: u64,
-    /// Step in the new one.
+    /// Step in the new tensor.
     pub to: u64,
 }
 
@@ -102,14 +87,19 @@ impl Piece {
     }
 }
 
+/// Where the bytes of a new storage came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    sources: Vec<Span>,
+    pieces: Option<Vec<Piece>>,
+}
+
 impl Origin {
     /// Follows an expression's elements back to the storages that it reads.
     ///
     /// An expression that does not fit the storages counts as worked out from nothing: it was refused before.
     pub fn of_expr(expr: &Expr, storages: &[Storage]) -> Origin {
-        let Ok(shapes) = expr.check(storages) else {
-            return Origin::Computed { sources: Vec::new(), pieces: None };
-        };
+        let Ok(shapes) = expr.check(storages) else { return Origin { sources: Vec::new(), pieces: None } };
         let mut flows: Vec<Option<Vec<Piece>>> = Vec::with_capacity(shapes.len());
         let mut used = vec![false; shapes.len()];
         if let Some(last) = used.last_mut() {
@@ -132,8 +122,54 @@ impl Origin {
         }
         sources.sort_by_key(|span| (span.storage, span.start, span.end));
         sources.dedup();
-        Origin::Computed { sources, pieces: flows.pop().flatten() }
+        Origin { sources, pieces: flows.pop().flatten() }
     }
+
+    /// The origin of a tensor over an old storage.
+    pub fn of_view(tensor: &Tensor) -> Origin {
+        let piece = Piece::of_tensor(tensor, tensor.storage.storage.0);
+        let sources = piece.as_ref().and_then(Piece::span).into_iter().collect();
+        Origin { sources, pieces: Some(piece.into_iter().collect()) }
+    }
+
+    /// The origin of a tensor over the new storage that this is of.
+    pub fn seen_by(&self, tensor: &Tensor) -> Origin {
+        let pieces = self.pieces.as_ref().and_then(|pieces| {
+            let same_type = pieces.iter().all(|piece| piece.dtype == tensor.dtype);
+            if !same_type {
+                return None;
+            }
+            if tensor.is_contiguous() {
+                return within(pieces, tensor.offset, tensor.offset.checked_add(tensor.elements()?)?);
+            }
+            let (shape, strides) = (tensor.shape.clone(), tensor.strides.clone());
+            look_through(pieces, &Window { shape, strides, offset: tensor.offset })
+        });
+        Origin { sources: self.sources.clone(), pieces }
+    }
+
+    pub fn at(self, place: Path) -> Derived {
+        Derived { place, sources: self.sources, pieces: self.pieces }
+    }
+}
+
+/// The pieces of a dense run of elements; `None` where its ends cut one.
+fn within(pieces: &[Piece], start: u64, end: u64) -> Option<Vec<Piece>> {
+    let mut out = Vec::new();
+    for piece in pieces {
+        let mut last = piece.to;
+        for dim in &piece.dims {
+            last = last.checked_add(dim.extent.checked_sub(1)?.checked_mul(dim.to)?)?;
+        }
+        if last < start || piece.to >= end {
+            continue;
+        }
+        if piece.to < start || last >= end {
+            return None;
+        }
+        out.push(Piece { to: piece.to - start, ..piece.clone() });
+    }
+    Some(out)
 }
 
 fn of_window(storage: u32, dtype: Dtype, shape: &[u64], strides: &[u64], offset: u64) -> Option<Piece> {
@@ -354,7 +390,7 @@ mod tests {
 
     /// Where each element of the result came from, as the pieces say.
     fn told(steps: Vec<Step>) -> Option<Vec<(u64, u32, u64)>> {
-        let Origin::Computed { pieces, .. } = Origin::of_expr(&Expr { steps }, &storages()) else { panic!() };
+        let pieces = Origin::of_expr(&Expr { steps }, &storages()).pieces;
         let mut out = Vec::new();
         for piece in pieces? {
             let mut all = vec![(piece.to, piece.from)];
@@ -446,7 +482,7 @@ mod tests {
         let steps = vec![load(1, &[4], &[1], 2), Step::Unary { op: UnaryOp::Neg, of: 0 }];
         let origin = Origin::of_expr(&Expr { steps }, &storages());
         let sources = vec![Span { storage: 1, start: 8, end: 24 }];
-        assert_eq!(origin, Origin::Computed { sources, pieces: None });
+        assert_eq!(origin, Origin { sources, pieces: None });
         let half = vec![load(0, &[4], &[1], 0), Step::Cast { of: 0, dtype: Dtype::F16 }];
         assert_eq!(told(half), None);
     }
@@ -455,6 +491,6 @@ mod tests {
     fn what_was_made_of_nothing_has_no_sources() {
         let steps = vec![Step::Full { dtype: Dtype::F32, shape: vec![3], value: Scalar::Int(1) }];
         let origin = Origin::of_expr(&Expr { steps }, &storages());
-        assert_eq!(origin, Origin::Computed { sources: Vec::new(), pieces: Some(Vec::new()) });
+        assert_eq!(origin, Origin { sources: Vec::new(), pieces: Some(Vec::new()) });
     }
 }

@@ -20,6 +20,6 @@ pub mod version;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
-pub use derive::{Derived, Dim, Origin, Piece, Span};
+pub use derive::{Derived, Dim, Piece, Span};
 pub use resolver::ResolveError;
 pub use source::{Form, Migration, Problem};
