@@ -6,6 +6,7 @@ mod console;
 mod crash;
 mod delta;
 mod errors;
+mod folders;
 mod fsck;
 mod gc;
 mod layering;
