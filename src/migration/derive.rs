@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Expr, Shape, Step, Window};
+use super::engine::{Expr, Scalar, Shape, Step, Window};
 use crate::value::{Dtype, Path, Storage, Tensor};
 
 /// Most pieces that are followed in one tensor; one made of more counts as worked out.
@@ -106,7 +106,8 @@ impl Origin {
             *last = true;
         }
         for (place, step) in expr.steps.iter().enumerate() {
-            let flow = flow(step, &shapes, &flows, place).filter(|pieces| pieces.len() <= MOST_PIECES);
+            let flow =
+                flow(&expr.steps, step, &shapes, &flows, place).filter(|pieces| pieces.len() <= MOST_PIECES);
             flows.push(flow);
         }
         let mut sources = Vec::new();
@@ -183,7 +184,13 @@ fn of_window(storage: u32, dtype: Dtype, shape: &[u64], strides: &[u64], offset:
 }
 
 /// The pieces of a step's result; `None` where elements were worked out from old ones.
-fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usize) -> Option<Vec<Piece>> {
+fn flow(
+    steps: &[Step],
+    step: &Step,
+    shapes: &[Shape],
+    flows: &[Option<Vec<Piece>>],
+    place: usize,
+) -> Option<Vec<Piece>> {
     let of = |id: u32| flows.get(id as usize)?.as_ref();
     match step {
         Step::Load { storage, dtype, window } => {
@@ -226,6 +233,28 @@ fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usiz
             }
             look_through(pieces, window)
         }
+        Step::IndexSelect { of: source, dim, index } => {
+            let rows = entries(steps.get(*index as usize)?, shapes[*index as usize].elements)?;
+            let extents = &shapes[*source as usize].extents;
+            let strides = Tensor::contiguous_strides(extents)?;
+            let row_extents = shapes[place].extents.iter().enumerate();
+            let shape: Vec<u64> =
+                row_extents.map(|(d, &extent)| if d == *dim as usize { 1 } else { extent }).collect();
+            let outer = Tensor::contiguous_strides(&shapes[place].extents)?;
+            let mut out = Vec::new();
+            for (at, entry) in rows.into_iter().enumerate() {
+                let offset = entry.checked_mul(strides[*dim as usize])?;
+                let window = Window { shape: shape.clone(), strides: strides.clone(), offset };
+                let start = outer[*dim as usize].checked_mul(at as u64)?;
+                for piece in look_through(of(*source)?, &window)? {
+                    out.push(replace_rows(piece, &shape, &outer, start)?);
+                }
+                if out.len() > MOST_PIECES {
+                    return None;
+                }
+            }
+            Some(out)
+        }
         Step::Assign { base, window, value } => {
             if !of(*base)?.is_empty() {
                 return None;
@@ -249,6 +278,35 @@ fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usiz
             plain.then(Vec::new)
         }
     }
+}
+
+/// The entries that an index of plain numbers chooses.
+fn entries(index: &Step, count: u64) -> Option<Vec<u64>> {
+    if count > MOST_PIECES as u64 {
+        return None;
+    }
+    match index {
+        Step::Arange { start: Scalar::Int(start), step: Scalar::Int(step), .. } => {
+            let entry = |place| start.checked_add(step.checked_mul(place)?);
+            (0..count as i64).map(|place| u64::try_from(entry(place)?).ok()).collect()
+        }
+        Step::Literal { dtype: Dtype::I64, bytes, .. } => {
+            let numbers =
+                bytes.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("chunks are exact")));
+            numbers.map(|entry| u64::try_from(entry).ok()).collect()
+        }
+        _ => None,
+    }
+}
+
+/// A piece of one row, dense in `shape`, put where the row stands among all.
+fn replace_rows(piece: Piece, shape: &[u64], outer: &[u64], start: u64) -> Option<Piece> {
+    let row = Window { shape: shape.to_vec(), strides: outer.to_vec(), offset: start };
+    let inner: Vec<Carried> =
+        piece.dims.iter().map(|dim| Carried { extent: dim.extent, step: dim.to, carry: dim.from }).collect();
+    let (dims, to) = compose(&row, &inner, piece.to)?;
+    let dims = dims.into_iter().map(|dim| Dim { extent: dim.extent, from: dim.carry, to: dim.step });
+    Some(Piece { to, dims: dims.collect(), ..piece })
 }
 
 /// A piece of one part of a join: rows of `own` elements become rows of `row` that begin at `start`.
@@ -370,7 +428,7 @@ fn compose(inner: &Window, outer: &[Carried], offset: u64) -> Option<(Vec<Carrie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::engine::{Scalar, UnaryOp};
+    use crate::migration::engine::UnaryOp;
     use crate::value::StorageId;
 
     const ITEMS: u64 = 24;
@@ -485,6 +543,24 @@ mod tests {
         assert_eq!(origin, Origin { sources, pieces: None });
         let half = vec![load(0, &[4], &[1], 0), Step::Cast { of: 0, dtype: Dtype::F16 }];
         assert_eq!(told(half), None);
+    }
+
+    #[test]
+    fn chosen_rows_are_followed() {
+        let arange = |start, step| Step::Arange {
+            dtype: Dtype::I64,
+            count: 2,
+            start: Scalar::Int(start),
+            step: Scalar::Int(step),
+        };
+        let select = |dim| Step::IndexSelect { of: 0, dim, index: 1 };
+        // Two rows of three in turn, then two columns.
+        let flipped = told(vec![load(0, &[2, 3], &[3, 1], 0), arange(1, -1), select(0)]).unwrap();
+        let from: Vec<u64> = flipped.iter().map(|found| found.2).collect();
+        assert_eq!(from, [3, 4, 5, 0, 1, 2]);
+        let columns = told(vec![load(0, &[2, 3], &[3, 1], 0), arange(2, -2), select(1)]).unwrap();
+        let from: Vec<u64> = columns.iter().map(|found| found.2).collect();
+        assert_eq!(from, [2, 0, 5, 3]);
     }
 
     #[test]

@@ -478,6 +478,28 @@ def migrate(ckpt):
 }
 
 #[test]
+fn a_tied_tensor_whose_twin_went_on_in_copies_is_refused_when_they_were_trained_apart() {
+    let mut old = begin();
+    let tied = old.at("state_dict/c.weight");
+    old.set("state_dict/twin", tied);
+    let body = "\
+def migrate(ckpt):
+    sd = ckpt['state_dict']
+    c = sd.pop('c.weight')
+    sd['c.one'], sd['c.two'] = c.clone(), c.clone()
+    return ckpt
+";
+    let apart = Trained::new(&[body], &old, |ckpt| {
+        ckpt.set_tensor("state_dict/twin", &[3], &[1.0, 2.0, 3.0]);
+        ckpt.set_tensor("state_dict/c.one", &[3], &[7.0, 8.0, 9.0]);
+    });
+    assert!(apart.refused().contains("were one tensor and are different now"));
+    let values = [1.0, 2.0, 3.0];
+    let kept = Trained::new(&[body], &old, |ckpt| ckpt.set_tensor("state_dict/twin", &[3], &values));
+    assert_eq!(kept.back().values("state_dict/c.weight"), values);
+}
+
+#[test]
 fn tied_tensors_are_tied_again() {
     let mut old = begin();
     let tied = old.at("state_dict/c.weight");

@@ -72,16 +72,24 @@ impl Fates {
         let mut fates = Fates { fates: HashMap::new(), used: HashSet::new(), lost: HashSet::new() };
         for id in old.nodes() {
             let Some(tensor) = before.graph.as_tensor(id) else { continue };
-            if migration.forth(id).is_some() {
+            let own = Piece::of_tensor(tensor, tensor.storage.storage.0);
+            let met = |span: &Span| -> Vec<&Use> {
+                let meets = |found: &&&Use| found.span.start < span.end && span.start < found.span.end;
+                by_storage.get(&span.storage).into_iter().flatten().filter(meets).copied().collect()
+            };
+            if let Some(now) = migration.forth(id) {
+                // One that stood at several places and left some of them may go on in copies there.
+                if old.count(id) > new.count(now)
+                    && let Some(span) = own.as_ref().and_then(Piece::span)
+                {
+                    judge.check_copies(&met(&span))?;
+                }
                 continue;
             }
-            let own = Piece::of_tensor(tensor, tensor.storage.storage.0);
             let fate = match own.as_ref().and_then(|own| Some((own, own.span()?))) {
                 None => Fate::Stored,
                 Some((own, span)) => {
-                    let meets = |found: &&&Use| found.span.start < span.end && span.start < found.span.end;
-                    let same = by_storage.get(&span.storage).into_iter().flatten();
-                    let met: Vec<&Use> = same.filter(meets).copied().collect();
+                    let met = met(&span);
                     let fate = judge.fate(own, span, &met, &mut fates.used);
                     if let Fate::Lost(_) = fate {
                         fates.lost.extend(met.iter().map(|found| found.after));
@@ -127,6 +135,11 @@ impl Judge<'_> {
         // What went through as it was has the tensor's very memory and comes before copies.
         let survivors: Vec<&Use> = met.iter().filter(|found| found.survived).copied().collect();
         let mut conflict = Conflict::Computed { path: self.new.path(first.after) };
+        if !survivors.is_empty()
+            && let Err(found) = self.check_copies(met)
+        {
+            return Fate::Lost(found);
+        }
         for chosen in [survivors.as_slice(), met] {
             match self.put_together(own, span, chosen) {
                 Ok(Some(parts)) => {
@@ -138,6 +151,28 @@ impl Judge<'_> {
             }
         }
         Fate::Lost(conflict)
+    }
+
+    /// Refuses copies that were trained apart from the tensor that went through as it was.
+    fn check_copies(&self, met: &[&Use]) -> Result<(), Conflict> {
+        let memory = |found: &Use| {
+            let now = self.training.forth(found.after)?;
+            Some(self.present.graph.as_tensor(now)?.storage.storage)
+        };
+        let Some(survivor) = met.iter().find(|found| found.survived) else { return Ok(()) };
+        let kept: HashSet<StorageId> =
+            met.iter().filter(|found| found.survived).filter_map(|found| memory(found)).collect();
+        for copy in met.iter().filter(|found| !found.survived) {
+            let same = match self.training.forth(copy.after) {
+                Some(now) => self.after.same_tensor(copy.after, self.present, now),
+                None => false,
+            };
+            if !same && memory(copy).is_none_or(|storage| !kept.contains(&storage)) {
+                let (path, other) = (self.new.path(survivor.after), self.new.path(copy.after));
+                return Err(Conflict::Apart { path, other });
+            }
+        }
+        Ok(())
     }
 
     /// The parts that make the tensor, if there are such.
