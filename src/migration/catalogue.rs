@@ -234,6 +234,7 @@ impl From<&Migration> for Entry {
             version: migration.version.clone(),
             is_final: migration.is_final,
             digest: Some(migration.digest),
+            label: migration.label().parse().ok(),
             has_migrate: migration.has_migrate,
             has_rollback: migration.has_rollback,
             is_code: migration.form.is_code(),

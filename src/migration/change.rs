@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::derive::{Derived, Origin};
 use super::engine::Computed;
-use crate::value::{Graph, Kind, NodeId, Path, Place, is_atom, places};
+use crate::value::{Graph, Kind, NodeId, Path, Place, StorageId, is_atom, places};
 
 /// The only encoding of a change record that this version writes and reads.
 pub const CHANGE_ENCODING: u32 = 1;
@@ -29,8 +29,7 @@ pub struct ChangeRecord {
     pub added: Vec<Path>,
     /// Places that hold another value than before: text, numbers, or a tensor that was recomputed.
     pub changed: Vec<Path>,
-    /// New tensors whose bytes were there before or were made from them; of those over one new storage only
-    /// the first.
+    /// New tensors, and where their bytes came from.
     pub derived: Vec<Derived>,
 }
 
@@ -131,26 +130,21 @@ fn has_own_object(kind: &Kind) -> bool {
 
 /// Where the bytes of new tensors came from.
 fn derived(before: &Graph, after: &Graph, new: &Index, computed: &[Computed]) -> Vec<Derived> {
-    let expressions: HashMap<_, _> =
-        computed.iter().map(|computed| (computed.storage, &computed.expr)).collect();
-    let mut told = HashSet::new();
+    let origins: HashMap<StorageId, Origin> = computed
+        .iter()
+        .map(|computed| (computed.storage, Origin::of_expr(&computed.expr, &before.storages)))
+        .collect();
     let mut out = Vec::new();
     for place in new.first_places() {
         let Some(tensor) = after.as_tensor(place.node) else { continue };
-        let known = place.node.index() < before.nodes.len()
+        let survived = place.node.index() < before.nodes.len()
             && before.as_tensor(place.node).is_some_and(|old| old.storage.storage == tensor.storage.storage);
-        let storage = tensor.storage.storage;
-        let origin = if known {
-            continue;
-        } else if let Some(expr) = expressions.get(&storage) {
-            if !told.insert(storage) {
-                continue;
-            }
-            Origin::of_expr(expr, &before.storages)
-        } else {
-            Origin::View { storage: storage.0 }
+        let origin = match origins.get(&tensor.storage.storage) {
+            _ if survived => continue,
+            Some(origin) => origin.seen_by(tensor),
+            None => Origin::of_view(tensor),
         };
-        out.push(Derived { place: place.path.clone(), origin });
+        out.push(origin.at(place.path.clone()));
     }
     out
 }

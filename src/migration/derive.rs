@@ -2,39 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Expr, Shape, Step, Window};
+use super::engine::{Expr, Scalar, Shape, Step, Window};
 use crate::value::{Dtype, Path, Storage, Tensor};
 
 /// Most pieces that are followed in one tensor; one made of more counts as worked out.
 const MOST_PIECES: usize = 1 << 12;
 
-/// A new tensor over bytes that were there before, or were made from them.
+/// A new tensor whose bytes were there before, or were made from such. Storages are those of the checkpoint
+/// before, by their number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Derived {
     /// The tensor's place, after.
     pub place: Path,
-    /// Where its bytes came from.
-    pub origin: Origin,
-}
-
-/// Where the bytes of a new tensor came from. Storages are those of the checkpoint before, by their number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Origin {
-    /// It looks into an old storage.
-    View {
-        /// The storage.
-        storage: u32,
-    },
-    /// Its storage is new, and was computed.
-    Computed {
-        /// All that was read for it.
-        sources: Vec<Span>,
-        /// How its elements were taken over, if each is an old element or none at all; `None` where
-        /// something was worked out.
-        pieces: Option<Vec<Piece>>,
-    },
+    /// All that was read for it.
+    pub sources: Vec<Span>,
+    /// How its elements were taken over, if each is an old element or none at all; `None` where something was
+    /// worked out.
+    pub pieces: Option<Vec<Piece>>,
 }
 
 /// Bytes of an old storage.
@@ -59,7 +44,7 @@ pub struct Piece {
     pub dtype: Dtype,
     /// First element in the old storage.
     pub from: u64,
-    /// First element in the new one.
+    /// First element in the new tensor, in dense rows.
     pub to: u64,
     /// How both go on. Extents of one are left out.
     pub dims: Vec<Dim>,
@@ -73,7 +58,7 @@ pub struct Dim {
     pub extent: u64,
     /// Step in the old storage.
     pub from: u64,
-    /// Step in the new one.
+    /// Step in the new tensor.
     pub to: u64,
 }
 
@@ -102,21 +87,27 @@ impl Piece {
     }
 }
 
+/// Where the bytes of a new storage came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    sources: Vec<Span>,
+    pieces: Option<Vec<Piece>>,
+}
+
 impl Origin {
     /// Follows an expression's elements back to the storages that it reads.
     ///
     /// An expression that does not fit the storages counts as worked out from nothing: it was refused before.
     pub fn of_expr(expr: &Expr, storages: &[Storage]) -> Origin {
-        let Ok(shapes) = expr.check(storages) else {
-            return Origin::Computed { sources: Vec::new(), pieces: None };
-        };
+        let Ok(shapes) = expr.check(storages) else { return Origin { sources: Vec::new(), pieces: None } };
         let mut flows: Vec<Option<Vec<Piece>>> = Vec::with_capacity(shapes.len());
         let mut used = vec![false; shapes.len()];
         if let Some(last) = used.last_mut() {
             *last = true;
         }
         for (place, step) in expr.steps.iter().enumerate() {
-            let flow = flow(step, &shapes, &flows, place).filter(|pieces| pieces.len() <= MOST_PIECES);
+            let flow =
+                flow(&expr.steps, step, &shapes, &flows, place).filter(|pieces| pieces.len() <= MOST_PIECES);
             flows.push(flow);
         }
         let mut sources = Vec::new();
@@ -132,8 +123,54 @@ impl Origin {
         }
         sources.sort_by_key(|span| (span.storage, span.start, span.end));
         sources.dedup();
-        Origin::Computed { sources, pieces: flows.pop().flatten() }
+        Origin { sources, pieces: flows.pop().flatten() }
     }
+
+    /// The origin of a tensor over an old storage.
+    pub fn of_view(tensor: &Tensor) -> Origin {
+        let piece = Piece::of_tensor(tensor, tensor.storage.storage.0);
+        let sources = piece.as_ref().and_then(Piece::span).into_iter().collect();
+        Origin { sources, pieces: Some(piece.into_iter().collect()) }
+    }
+
+    /// The origin of a tensor over the new storage that this is of.
+    pub fn seen_by(&self, tensor: &Tensor) -> Origin {
+        let pieces = self.pieces.as_ref().and_then(|pieces| {
+            let same_type = pieces.iter().all(|piece| piece.dtype == tensor.dtype);
+            if !same_type {
+                return None;
+            }
+            if tensor.is_contiguous() {
+                return within(pieces, tensor.offset, tensor.offset.checked_add(tensor.elements()?)?);
+            }
+            let (shape, strides) = (tensor.shape.clone(), tensor.strides.clone());
+            look_through(pieces, &Window { shape, strides, offset: tensor.offset })
+        });
+        Origin { sources: self.sources.clone(), pieces }
+    }
+
+    pub fn at(self, place: Path) -> Derived {
+        Derived { place, sources: self.sources, pieces: self.pieces }
+    }
+}
+
+/// The pieces of a dense run of elements; `None` where its ends cut one.
+fn within(pieces: &[Piece], start: u64, end: u64) -> Option<Vec<Piece>> {
+    let mut out = Vec::new();
+    for piece in pieces {
+        let mut last = piece.to;
+        for dim in &piece.dims {
+            last = last.checked_add(dim.extent.checked_sub(1)?.checked_mul(dim.to)?)?;
+        }
+        if last < start || piece.to >= end {
+            continue;
+        }
+        if piece.to < start || last >= end {
+            return None;
+        }
+        out.push(Piece { to: piece.to - start, ..piece.clone() });
+    }
+    Some(out)
 }
 
 fn of_window(storage: u32, dtype: Dtype, shape: &[u64], strides: &[u64], offset: u64) -> Option<Piece> {
@@ -147,7 +184,13 @@ fn of_window(storage: u32, dtype: Dtype, shape: &[u64], strides: &[u64], offset:
 }
 
 /// The pieces of a step's result; `None` where elements were worked out from old ones.
-fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usize) -> Option<Vec<Piece>> {
+fn flow(
+    steps: &[Step],
+    step: &Step,
+    shapes: &[Shape],
+    flows: &[Option<Vec<Piece>>],
+    place: usize,
+) -> Option<Vec<Piece>> {
     let of = |id: u32| flows.get(id as usize)?.as_ref();
     match step {
         Step::Load { storage, dtype, window } => {
@@ -190,6 +233,28 @@ fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usiz
             }
             look_through(pieces, window)
         }
+        Step::IndexSelect { of: source, dim, index } => {
+            let rows = entries(steps.get(*index as usize)?, shapes[*index as usize].elements)?;
+            let extents = &shapes[*source as usize].extents;
+            let strides = Tensor::contiguous_strides(extents)?;
+            let row_extents = shapes[place].extents.iter().enumerate();
+            let shape: Vec<u64> =
+                row_extents.map(|(d, &extent)| if d == *dim as usize { 1 } else { extent }).collect();
+            let outer = Tensor::contiguous_strides(&shapes[place].extents)?;
+            let mut out = Vec::new();
+            for (at, entry) in rows.into_iter().enumerate() {
+                let offset = entry.checked_mul(strides[*dim as usize])?;
+                let window = Window { shape: shape.clone(), strides: strides.clone(), offset };
+                let start = outer[*dim as usize].checked_mul(at as u64)?;
+                for piece in look_through(of(*source)?, &window)? {
+                    out.push(replace_rows(piece, &shape, &outer, start)?);
+                }
+                if out.len() > MOST_PIECES {
+                    return None;
+                }
+            }
+            Some(out)
+        }
         Step::Assign { base, window, value } => {
             if !of(*base)?.is_empty() {
                 return None;
@@ -213,6 +278,35 @@ fn flow(step: &Step, shapes: &[Shape], flows: &[Option<Vec<Piece>>], place: usiz
             plain.then(Vec::new)
         }
     }
+}
+
+/// The entries that an index of plain numbers chooses.
+fn entries(index: &Step, count: u64) -> Option<Vec<u64>> {
+    if count > MOST_PIECES as u64 {
+        return None;
+    }
+    match index {
+        Step::Arange { start: Scalar::Int(start), step: Scalar::Int(step), .. } => {
+            let entry = |place| start.checked_add(step.checked_mul(place)?);
+            (0..count as i64).map(|place| u64::try_from(entry(place)?).ok()).collect()
+        }
+        Step::Literal { dtype: Dtype::I64, bytes, .. } => {
+            let numbers =
+                bytes.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("chunks are exact")));
+            numbers.map(|entry| u64::try_from(entry).ok()).collect()
+        }
+        _ => None,
+    }
+}
+
+/// A piece of one row, dense in `shape`, put where the row stands among all.
+fn replace_rows(piece: Piece, shape: &[u64], outer: &[u64], start: u64) -> Option<Piece> {
+    let row = Window { shape: shape.to_vec(), strides: outer.to_vec(), offset: start };
+    let inner: Vec<Carried> =
+        piece.dims.iter().map(|dim| Carried { extent: dim.extent, step: dim.to, carry: dim.from }).collect();
+    let (dims, to) = compose(&row, &inner, piece.to)?;
+    let dims = dims.into_iter().map(|dim| Dim { extent: dim.extent, from: dim.carry, to: dim.step });
+    Some(Piece { to, dims: dims.collect(), ..piece })
 }
 
 /// A piece of one part of a join: rows of `own` elements become rows of `row` that begin at `start`.
@@ -334,7 +428,7 @@ fn compose(inner: &Window, outer: &[Carried], offset: u64) -> Option<(Vec<Carrie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::engine::{Scalar, UnaryOp};
+    use crate::migration::engine::UnaryOp;
     use crate::value::StorageId;
 
     const ITEMS: u64 = 24;
@@ -354,7 +448,7 @@ mod tests {
 
     /// Where each element of the result came from, as the pieces say.
     fn told(steps: Vec<Step>) -> Option<Vec<(u64, u32, u64)>> {
-        let Origin::Computed { pieces, .. } = Origin::of_expr(&Expr { steps }, &storages()) else { panic!() };
+        let pieces = Origin::of_expr(&Expr { steps }, &storages()).pieces;
         let mut out = Vec::new();
         for piece in pieces? {
             let mut all = vec![(piece.to, piece.from)];
@@ -446,15 +540,33 @@ mod tests {
         let steps = vec![load(1, &[4], &[1], 2), Step::Unary { op: UnaryOp::Neg, of: 0 }];
         let origin = Origin::of_expr(&Expr { steps }, &storages());
         let sources = vec![Span { storage: 1, start: 8, end: 24 }];
-        assert_eq!(origin, Origin::Computed { sources, pieces: None });
+        assert_eq!(origin, Origin { sources, pieces: None });
         let half = vec![load(0, &[4], &[1], 0), Step::Cast { of: 0, dtype: Dtype::F16 }];
         assert_eq!(told(half), None);
+    }
+
+    #[test]
+    fn chosen_rows_are_followed() {
+        let arange = |start, step| Step::Arange {
+            dtype: Dtype::I64,
+            count: 2,
+            start: Scalar::Int(start),
+            step: Scalar::Int(step),
+        };
+        let select = |dim| Step::IndexSelect { of: 0, dim, index: 1 };
+        // Two rows of three in turn, then two columns.
+        let flipped = told(vec![load(0, &[2, 3], &[3, 1], 0), arange(1, -1), select(0)]).unwrap();
+        let from: Vec<u64> = flipped.iter().map(|found| found.2).collect();
+        assert_eq!(from, [3, 4, 5, 0, 1, 2]);
+        let columns = told(vec![load(0, &[2, 3], &[3, 1], 0), arange(2, -2), select(1)]).unwrap();
+        let from: Vec<u64> = columns.iter().map(|found| found.2).collect();
+        assert_eq!(from, [2, 0, 5, 3]);
     }
 
     #[test]
     fn what_was_made_of_nothing_has_no_sources() {
         let steps = vec![Step::Full { dtype: Dtype::F32, shape: vec![3], value: Scalar::Int(1) }];
         let origin = Origin::of_expr(&Expr { steps }, &storages());
-        assert_eq!(origin, Origin::Computed { sources: Vec::new(), pieces: Some(Vec::new()) });
+        assert_eq!(origin, Origin { sources: Vec::new(), pieces: Some(Vec::new()) });
     }
 }

@@ -552,7 +552,7 @@ fn push_literal(pieces: &mut Vec<JoinedPiece<'_>>, text: String) {
 
 /// A whole number in decimal digits. The parser keeps large ones as they are written, and so does this from
 /// [`MAX_DIGITS`] on, as turning a number into another base takes time in the square of its length.
-fn decimal(written: &str) -> String {
+pub(super) fn decimal(written: &str) -> String {
     let digits = written.replace('_', "").to_ascii_lowercase();
     let radix = match digits.get(..2).filter(|_| digits.len() <= MAX_DIGITS) {
         Some("0x") => 16,

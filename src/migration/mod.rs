@@ -14,13 +14,14 @@ pub mod merge;
 pub mod optimizer;
 pub mod plan;
 pub mod resolver;
+pub mod signature;
 mod source;
 pub mod suggest;
 pub mod version;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
-pub use derive::{Derived, Dim, Origin, Piece, Span};
+pub use derive::{Derived, Dim, Piece, Span};
 pub use resolver::ResolveError;
 pub use source::lookups::{Lookup, Lookups, lookups};
 pub use source::review::{Remark, does_nothing, review};

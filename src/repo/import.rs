@@ -364,7 +364,7 @@ pub(super) fn baseline_list(
         version: migration.version.named(),
         is_final: migration.is_final,
         digest: None,
-        signature: Some(migration.digest.to_string()),
+        signature: Some(migration.label()),
         executed: false,
     });
     Ok(applied.collect())

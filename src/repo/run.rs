@@ -183,7 +183,7 @@ impl Repo {
             version: migration.version.named(),
             is_final: false,
             digest: Some(migration.digest),
-            signature: Some(migration.digest.to_string()),
+            signature: Some(migration.label()),
             executed: true,
         };
         let mut applied = sources.renamed(&from.applied);
@@ -252,7 +252,8 @@ impl Repo {
             .filter(|(old, new)| old.name != new.name)
             .map(|(old, new)| (old.name.as_str(), new.name.as_str()))
             .collect();
-        let mut remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
+        let label = migration.label();
+        let mut remembered = format!("{word} {} {} {label} {place:?}", migration.name, migration.version);
         renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
         let key = MemoKey { input_tree: from.tree, digest: migration.digest, entry: &remembered, engine };
         let with_memo = sources.remember && place != ListPlace::Replaced;

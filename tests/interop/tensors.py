@@ -2,7 +2,7 @@
 
 A script is grown step by step while torch runs it, so that most steps fit the shapes that they meet. The values are
 quarters of small numbers, so that every sum is exact whatever its order; what torch itself does not promise (sums of
-rounding numbers, NaN's payload) is left out.
+rounding numbers, the last bit of a square root, NaN's payload) is left out.
 """
 
 import collections
@@ -98,6 +98,10 @@ VIEWS = """
 {x}[{i}]
 {x}[-1]
 {x}[{a}:{b}]
+{x}[-2:]
+{x}[{a}:{b}:2]
+{x}[:, None, ..., -1]
+{x}[{i}, ..., {i}]
 {x}[..., {i}]
 {x}[..., ::2]
 {x}[:, {a}:]
@@ -135,6 +139,15 @@ torch.stack([{x}, {y}])
 {x}.index_select({d}, torch.tensor([0, {i}, 0]))
 {x}[[0, {i}]]
 {x}[torch.tensor([{i}, 0])]
+{x}[:, [{i}, -1]]
+{x}[..., torch.tensor([[0, {i}]])]
+{x}[[0, {i}], [{i}, 0]]
+{x}[[0, {i}], :, [0, -1]]
+{x}[torch.tensor({i})]
+{x}[{x} > 0]
+{x}[{x}.reshape({x}.shape[0], -1).sum(1) != 0]
+{x}[torch.tensor([True] * {x}.shape[0])]
+{x}.triu({n} - 2)
 {x}.repeat_interleave({n}, dim={d})
 torch.zeros_like({x})
 torch.ones_like({x}, dtype=torch.{dtype})
@@ -166,6 +179,8 @@ CASTS = """
 {x}.double()
 {x}.to(dtype=torch.{float}, copy=True)
 {x}.to({y})
+{x}.detach().to(torch.float8_e4m3fn)
+{x}.detach().to(torch.float8_e5m2)
 """
 
 TAME_CASTS = """
@@ -175,9 +190,10 @@ TAME_CASTS = """
 {x}.bool()
 {x}.short()
 {x}.type_as({y})
-{x}.to(torch.complex64)
-{x}.to(torch.float8_e4m3fn)
+{x}.to(torch.float8_e4m3fn).bfloat16()
 {x}.to(torch.float8_e5m2).float()
+{x}.to(torch.float8_e4m3fnuz).float()
+{x}.to(torch.float8_e5m2fnuz).double()
 """
 
 ARITHMETIC = """
@@ -216,7 +232,6 @@ torch.where({x} > {n}, {x}, 0)
 {x}.argmax()
 {x}.amin({d})
 {x}.prod({d})
-{x}.abs().sqrt()
 {x}.mean()
 {x}.reciprocal()
 {x} == {y}
@@ -254,6 +269,10 @@ float({x}.reshape(-1)[-1])
 {x}.element_size()
 {x}.dtype.is_floating_point
 len({x})
+{x}.ndim
+{x}.nbytes
+{x}.size(-1)
+{x}.stride(0)
 {x}.equal({y})
 torch.equal({x}, {x}.clone())
 {x}.sum().item()
@@ -271,6 +290,9 @@ IN_PLACE = """
 {x}.fill_({n})
 {x}[{i}] = {n}
 {x}[..., 0] = 0
+{x}[[0, {i}]] = {n}
+{x}[{x} > {n}] = 0
+{x}[:, [{i}]] = {x}[:, [0]]
 {x}[{a}:{b}] += 1
 {x}.copy_({x}.flip(0))
 {x}.sub_({x})
@@ -389,7 +411,7 @@ def check(folder, number, random, steps=12):
 
 
 def run(setting):
-    count = 40 if setting.short else 300
+    count = 40 if setting.short else 600
     failed = steps = 0
     used = collections.Counter()
     for number in range(count):

@@ -454,3 +454,158 @@ fn an_optimizer_that_may_not_fit_is_left_alone_and_warned_of() {
         "{message}"
     );
 }
+
+#[test]
+fn copies_of_one_tensor_lead_back_while_they_are_equal() {
+    let body = "\
+def migrate(ckpt):
+    sd = ckpt['state_dict']
+    c = sd.pop('c.weight')
+    sd['c.one'], sd['c.two'] = c.clone(), c.clone()
+    return ckpt
+";
+    let values = [7.0, 8.0, 9.0];
+    let equal = Trained::new(&[body], &begin(), |ckpt| {
+        ckpt.set_tensor("state_dict/c.one", &[3], &values);
+        ckpt.set_tensor("state_dict/c.two", &[3], &values);
+    });
+    assert_eq!(equal.back().values("state_dict/c.weight"), values);
+    let apart = Trained::new(&[body], &begin(), |ckpt| {
+        ckpt.set_tensor("state_dict/c.one", &[3], &values);
+    });
+    let message = apart.refused();
+    assert!(message.contains("`state_dict/c.one` and `state_dict/c.two` were one tensor"), "{message}");
+}
+
+#[test]
+fn a_tied_tensor_whose_twin_went_on_in_copies_is_refused_when_they_were_trained_apart() {
+    let mut old = begin();
+    let tied = old.at("state_dict/c.weight");
+    old.set("state_dict/twin", tied);
+    let body = "\
+def migrate(ckpt):
+    sd = ckpt['state_dict']
+    c = sd.pop('c.weight')
+    sd['c.one'], sd['c.two'] = c.clone(), c.clone()
+    return ckpt
+";
+    let apart = Trained::new(&[body], &old, |ckpt| {
+        ckpt.set_tensor("state_dict/twin", &[3], &[1.0, 2.0, 3.0]);
+        ckpt.set_tensor("state_dict/c.one", &[3], &[7.0, 8.0, 9.0]);
+    });
+    assert!(apart.refused().contains("were one tensor and are different now"));
+    let values = [1.0, 2.0, 3.0];
+    let kept = Trained::new(&[body], &old, |ckpt| ckpt.set_tensor("state_dict/twin", &[3], &values));
+    assert_eq!(kept.back().values("state_dict/c.weight"), values);
+}
+
+#[test]
+fn tied_tensors_are_tied_again() {
+    let mut old = begin();
+    let tied = old.at("state_dict/c.weight");
+    let twin = old.graph.kind(tied).clone();
+    let twin = old.graph.add(twin);
+    old.set("state_dict/twin", twin);
+    let body = "def migrate(ckpt):\n    del ckpt['state_dict']['twin']\n    return ckpt\n";
+    let trained =
+        Trained::new(&[body], &old, |ckpt| ckpt.set_tensor("state_dict/c.weight", &[3], &[7.0, 8.0, 9.0]));
+    let back = trained.back();
+    assert_eq!(back.values("state_dict/twin"), [7.0, 8.0, 9.0]);
+    let storage = |path: &str| back.graph.as_tensor(back.at(path)).unwrap().storage.storage;
+    assert_eq!(storage("state_dict/twin"), storage("state_dict/c.weight"));
+    // Untrained, they are the stored ones, and tied as well.
+    let same = Trained::new(&[body], &old, |ckpt| ckpt.set_int("epoch", 7)).back();
+    let storage = |path: &str| same.graph.as_tensor(same.at(path)).unwrap().storage.storage;
+    assert_eq!(storage("state_dict/twin"), storage("state_dict/c.weight"));
+}
+
+#[test]
+fn a_padded_tensor_is_cut_and_a_cut_one_is_refused() {
+    let body = "\
+def migrate(ckpt):
+    sd = ckpt['state_dict']
+    wide = torch.zeros(6, 4)
+    wide[:, 1:3] = sd['b.weight']
+    sd['b.weight'] = wide
+    sd['c.weight'] = torch.cat([sd['c.weight'], torch.zeros(2)])
+    return ckpt
+";
+    let mut now = None;
+    let trained = Trained::new(&[body], &begin(), |ckpt| {
+        ckpt.train(everything);
+        now = Some(ckpt.clone());
+    });
+    let (now, back) = (now.unwrap(), trained.back());
+    let wide = now.values("state_dict/b.weight");
+    let inner: Vec<f32> = wide.chunks(4).flat_map(|row| row[1..3].to_vec()).collect();
+    assert_eq!(back.values("state_dict/b.weight"), inner);
+    assert_eq!(back.values("state_dict/c.weight"), now.values("state_dict/c.weight")[..3]);
+
+    let cut = "def migrate(ckpt):\n    sd = ckpt['state_dict']\n    sd['b.weight'] = sd['b.weight'][:4]\n    return ckpt\n";
+    let trained = Trained::new(&[cut], &begin(), |ckpt| ckpt.train(everything));
+    let message = trained.refused();
+    assert!(message.contains("`state_dict/b.weight` was computed"), "{message}");
+}
+
+#[test]
+fn swapped_tensors_and_settings_are_swapped_back() {
+    let body = "\
+def migrate(ckpt):
+    sd, model = ckpt['state_dict'], ckpt['config']['model']
+    sd['buffer'], sd['c.weight'] = sd['c.weight'], sd['buffer']
+    model['rate'], model['layers'] = model['layers'], model['rate']
+    return ckpt
+";
+    let mut now = None;
+    let trained = Trained::new(&[body], &begin(), |ckpt| {
+        ckpt.train(everything);
+        ckpt.set_int("config/model/rate", 99);
+        now = Some(ckpt.clone());
+    });
+    let (now, back) = (now.unwrap(), trained.back());
+    assert_eq!(back.values("state_dict/buffer"), now.values("state_dict/c.weight"));
+    assert_eq!(back.values("state_dict/c.weight"), now.values("state_dict/buffer"));
+    assert_eq!(back.int("config/model/layers"), 99);
+    assert_eq!(back.float("config/model/rate"), 0.5);
+}
+
+#[test]
+fn a_setting_computed_from_a_dropped_one_is_refused_when_it_changed() {
+    let body = "\
+def migrate(ckpt):
+    model = ckpt['config']['model']
+    model['half_rate'] = model.pop('rate') / 2
+    return ckpt
+";
+    let same = Trained::new(&[body], &begin(), |ckpt| ckpt.train(everything));
+    assert_eq!(same.back().float("config/model/rate"), 0.5);
+    let changed = Trained::new(&[body], &begin(), |ckpt| ckpt.set_float("config/model/half_rate", 9.0));
+    assert!(changed.refused().contains("`config/model/half_rate`"));
+}
+
+#[test]
+fn a_rollback_function_serves_where_merging_is_refused() {
+    let body = format!(
+        "{SCALE}\n\ndef rollback(ckpt):\n    sd = ckpt['state_dict']\n    sd['c.weight'] = sd['c.weight'] / 2\n    \
+         sd['a.weight'] = sd.pop('a.half').float()\n    return ckpt\n"
+    );
+    let trained = Trained::new(&[&body], &begin(), |ckpt| {
+        ckpt.set_tensor("state_dict/c.weight", &[3], &[2.0, 4.0, 6.0]);
+    });
+    let plan = trained.home.json(["plan", "--version", "0.0.1"]);
+    assert_eq!(plan["operations"][0]["method"], "script", "{plan}");
+    trained.home.run(["checkout", "--version", "0.0.1"]).ok();
+    let back = Checkpoint::load(&trained.home.path("a.ckpt"));
+    assert_eq!(back.values("state_dict/c.weight"), [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn what_follows_a_rollback_function_is_not_guessed() {
+    let rename = RENAME.replace("a.", "c.");
+    let scale =
+        format!("{SCALE}\n\ndef rollback(ckpt):\n    return ckpt\n").replace("c.weight", "first.weight");
+    let trained = Trained::new(&[&rename, &scale], &begin(), |ckpt| ckpt.train(everything));
+    // The second can only be undone by its function, and what that leaves is not known to the first.
+    let message = trained.refused();
+    assert!(message.contains("1700000002_m2"), "{message}");
+}

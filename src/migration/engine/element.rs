@@ -4,6 +4,7 @@ use half::{bf16, f16};
 
 use super::Scalar;
 use super::expr::is_float;
+use super::narrow;
 use crate::value::Dtype;
 
 /// A row of numbers: all floats or all integers (truth values count as integers).
@@ -89,6 +90,9 @@ pub(super) fn decode(dtype: Dtype, bytes: &[u8]) -> Lanes {
         Dtype::F32 => floats!(4, |b| f64::from(f32::from_le_bytes(b))),
         Dtype::F16 => floats!(2, |b| f64::from(f16::from_le_bytes(b))),
         Dtype::Bf16 => floats!(2, |b| f64::from(bf16::from_le_bytes(b))),
+        Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::F8E4M3Fnuz | Dtype::F8E5M2Fnuz => {
+            Lanes::Float(bytes.iter().map(|&byte| narrow::of(dtype).decode(byte)).collect())
+        }
         Dtype::I64 => ints!(8, i64),
         Dtype::I32 => ints!(4, i32),
         Dtype::I16 => ints!(2, i16),
@@ -110,6 +114,9 @@ pub(super) fn encode(dtype: Dtype, number: Number, out: &mut Vec<u8>) {
         Dtype::F32 => out.extend_from_slice(&single(number).to_le_bytes()),
         Dtype::F16 => out.extend_from_slice(&f16::from_f32(single(number)).to_le_bytes()),
         Dtype::Bf16 => out.extend_from_slice(&bf16_from(single(number)).to_le_bytes()),
+        Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::F8E4M3Fnuz | Dtype::F8E5M2Fnuz => {
+            out.push(narrow::of(dtype).encode(single(number)));
+        }
         Dtype::I64 | Dtype::U64 => out.extend_from_slice(&(number.int() as u64).to_le_bytes()),
         Dtype::I32 | Dtype::U32 => out.extend_from_slice(&(number.int() as u32).to_le_bytes()),
         Dtype::I16 | Dtype::U16 => out.extend_from_slice(&(number.int() as u16).to_le_bytes()),

@@ -361,7 +361,7 @@ impl Step {
                 Ok(shape)
             }
             Step::Full { dtype, shape, .. } => {
-                computable(*dtype)?;
+                castable(*dtype)?;
                 shaped(*dtype, shape.clone())
             }
             Step::Arange { dtype, count, .. } => {
@@ -379,8 +379,8 @@ impl Step {
             Step::Cast { of, dtype } => {
                 let of = get(*of)?;
                 if of.dtype != *dtype {
-                    computable(*dtype)?;
-                    computable(of.dtype)?;
+                    castable(*dtype)?;
+                    castable(of.dtype)?;
                 }
                 shaped(*dtype, of.extents.clone())
             }
@@ -564,6 +564,21 @@ fn computable(dtype: Dtype) -> Result<(), &'static str> {
     } else {
         Err("it computes with a type that can only be moved")
     }
+}
+
+/// Whether elements of this type are floats of one byte.
+fn is_narrow(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::F8E4M3Fnuz | Dtype::F8E5M2Fnuz)
+}
+
+/// Whether a result of this type wants gradients when an operand does.
+pub fn takes_gradients(dtype: Dtype) -> bool {
+    is_float(dtype) || is_narrow(dtype)
+}
+
+/// Floats of one byte are brought to other types and back; torch computes with them no more than that.
+fn castable(dtype: Dtype) -> Result<(), &'static str> {
+    if is_narrow(dtype) { Ok(()) } else { computable(dtype) }
 }
 
 #[cfg(test)]

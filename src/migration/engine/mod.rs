@@ -13,6 +13,7 @@ mod element;
 mod error;
 mod evaluate;
 mod expr;
+mod narrow;
 mod pipe;
 mod run;
 mod worker;

@@ -46,6 +46,11 @@ impl Index {
         self.paths.get(&id).cloned().unwrap_or_default()
     }
 
+    /// At how many places a node is.
+    pub fn count(&self, id: NodeId) -> usize {
+        self.places.iter().filter(|place| place.node == id).count()
+    }
+
     /// The place of a part.
     pub fn part(&self, parent: NodeId, slot: &Slot<'_>) -> Path {
         below(&self.path(parent), slot)

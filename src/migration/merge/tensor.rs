@@ -1,10 +1,11 @@
 //! Tensors that the migration took away: dropped, or taken over into others from which they can be put
 //! together again.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::super::engine::{Expr, Scalar, Step, Window};
-use super::super::{ChangeRecord, Dim, Origin, Piece, Span};
+use super::super::{ChangeRecord, Dim, Piece, Span};
 use super::cover::{Run, tiles};
 use super::pair::{Index, Pairs};
 use super::{Conflict, Side, same_form};
@@ -71,16 +72,24 @@ impl Fates {
         let mut fates = Fates { fates: HashMap::new(), used: HashSet::new(), lost: HashSet::new() };
         for id in old.nodes() {
             let Some(tensor) = before.graph.as_tensor(id) else { continue };
-            if migration.forth(id).is_some() {
+            let own = Piece::of_tensor(tensor, tensor.storage.storage.0);
+            let met = |span: &Span| -> Vec<&Use> {
+                let meets = |found: &&&Use| found.span.start < span.end && span.start < found.span.end;
+                by_storage.get(&span.storage).into_iter().flatten().filter(meets).copied().collect()
+            };
+            if let Some(now) = migration.forth(id) {
+                // One that stood at several places and left some of them may go on in copies there.
+                if old.count(id) > new.count(now)
+                    && let Some(span) = own.as_ref().and_then(Piece::span)
+                {
+                    judge.check_copies(&met(&span))?;
+                }
                 continue;
             }
-            let own = Piece::of_tensor(tensor, tensor.storage.storage.0);
             let fate = match own.as_ref().and_then(|own| Some((own, own.span()?))) {
                 None => Fate::Stored,
                 Some((own, span)) => {
-                    let meets = |found: &&&Use| found.span.start < span.end && span.start < found.span.end;
-                    let same = by_storage.get(&span.storage).into_iter().flatten();
-                    let met: Vec<&Use> = same.filter(meets).copied().collect();
+                    let met = met(&span);
                     let fate = judge.fate(own, span, &met, &mut fates.used);
                     if let Fate::Lost(_) = fate {
                         fates.lost.extend(met.iter().map(|found| found.after));
@@ -126,6 +135,11 @@ impl Judge<'_> {
         // What went through as it was has the tensor's very memory and comes before copies.
         let survivors: Vec<&Use> = met.iter().filter(|found| found.survived).copied().collect();
         let mut conflict = Conflict::Computed { path: self.new.path(first.after) };
+        if !survivors.is_empty()
+            && let Err(found) = self.check_copies(met)
+        {
+            return Fate::Lost(found);
+        }
         for chosen in [survivors.as_slice(), met] {
             match self.put_together(own, span, chosen) {
                 Ok(Some(parts)) => {
@@ -137,6 +151,28 @@ impl Judge<'_> {
             }
         }
         Fate::Lost(conflict)
+    }
+
+    /// Refuses copies that were trained apart from the tensor that went through as it was.
+    fn check_copies(&self, met: &[&Use]) -> Result<(), Conflict> {
+        let memory = |found: &Use| {
+            let now = self.training.forth(found.after)?;
+            Some(self.present.graph.as_tensor(now)?.storage.storage)
+        };
+        let Some(survivor) = met.iter().find(|found| found.survived) else { return Ok(()) };
+        let kept: HashSet<StorageId> =
+            met.iter().filter(|found| found.survived).filter_map(|found| memory(found)).collect();
+        for copy in met.iter().filter(|found| !found.survived) {
+            let same = match self.training.forth(copy.after) {
+                Some(now) => self.after.same_tensor(copy.after, self.present, now),
+                None => false,
+            };
+            if !same && memory(copy).is_none_or(|storage| !kept.contains(&storage)) {
+                let (path, other) = (self.new.path(survivor.after), self.new.path(copy.after));
+                return Err(Conflict::Apart { path, other });
+            }
+        }
+        Ok(())
     }
 
     /// The parts that make the tensor, if there are such.
@@ -151,6 +187,8 @@ impl Judge<'_> {
             return Ok(None);
         }
         let mut parts: Vec<(&Use, Part)> = Vec::new();
+        // Parts by the elements that they take, of which copies take the same.
+        let mut taken: HashMap<(u64, Vec<(u64, u64)>), usize> = HashMap::new();
         for found in chosen {
             let Some(piece) = &found.piece else { continue };
             if piece.dtype != own.dtype || found.span.start < span.start || found.span.end > span.end {
@@ -164,33 +202,27 @@ impl Judge<'_> {
                 (Some(then), Some(tensor)) if same_form(then, tensor) => {}
                 _ => return Err(Conflict::Shape { path: path() }),
             }
-            let twin = parts
-                .iter()
-                .find(|(_, part)| part.piece.from == piece.from && same_elements(&part.piece, piece));
-            if let Some((other, part)) = twin {
-                let equal = part.piece.to == piece.to
-                    && part.piece.dims == piece.dims
-                    && self.present.same_tensor(part.present, self.present, now);
-                if !equal {
-                    return Err(Conflict::Apart { path: self.new.path(other.after), other: path() });
+            let mut elements: Vec<(u64, u64)> = piece.dims.iter().map(|dim| (dim.from, dim.extent)).collect();
+            elements.sort_unstable();
+            match taken.entry((piece.from, elements)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(parts.len());
+                    parts.push((found, Part { present: now, piece: piece.clone() }));
                 }
-                continue;
+                Entry::Occupied(entry) => {
+                    let (other, part) = &parts[*entry.get()];
+                    let equal = part.piece.to == piece.to
+                        && part.piece.dims == piece.dims
+                        && self.present.same_tensor(part.present, self.present, now);
+                    if !equal {
+                        return Err(Conflict::Apart { path: self.new.path(other.after), other: path() });
+                    }
+                }
             }
-            parts.push((found, Part { present: now, piece: piece.clone() }));
         }
         let runs: Vec<Run> = parts.iter().map(|(_, part)| run(&part.piece)).collect();
         Ok(tiles(total, &runs).then(|| parts.into_iter().map(|(_, part)| part).collect()))
     }
-}
-
-/// Whether two pieces that begin at one element take the same elements.
-fn same_elements(a: &Piece, b: &Piece) -> bool {
-    let sorted = |piece: &Piece| {
-        let mut dims: Vec<(u64, u64)> = piece.dims.iter().map(|dim| (dim.from, dim.extent)).collect();
-        dims.sort_unstable();
-        dims
-    };
-    sorted(a) == sorted(b)
 }
 
 /// Every use of an old storage by a tensor after the migration.
@@ -203,74 +235,31 @@ fn uses(
 ) -> Result<Vec<Use>, Conflict> {
     let mut out = Vec::new();
     for (was, is) in migration.all() {
-        if let (Some(old), Some(tensor)) = (before.as_tensor(was), after.as_tensor(is))
-            && let Some(piece) = Piece::of_tensor(tensor, old.storage.storage.0)
-            && let Some(span) = piece.span()
-        {
-            out.push(Use { after: is, span, piece: Some(piece), survived: true });
-        }
-    }
-    let mut by_storage: HashMap<StorageId, Vec<NodeId>> = HashMap::new();
-    for id in new.nodes() {
-        if let Some(tensor) = after.as_tensor(id) {
-            by_storage.entry(tensor.storage.storage).or_default().push(id);
+        let Some(tensor) = before.as_tensor(was) else { continue };
+        let piece = Piece::of_tensor(tensor, tensor.storage.storage.0);
+        if let Some(span) = piece.as_ref().and_then(Piece::span) {
+            out.push(Use { after: is, span, piece, survived: true });
         }
     }
     for derived in &record.derived {
-        let found = new.at(&derived.place).iter().find_map(|id| Some((*id, after.as_tensor(*id)?)));
-        let (id, tensor) = found.ok_or_else(|| Conflict::Record { path: derived.place.clone() })?;
-        match &derived.origin {
-            Origin::View { storage } => {
-                if let Some(piece) = Piece::of_tensor(tensor, *storage)
-                    && let Some(span) = piece.span()
-                {
-                    out.push(Use { after: id, span, piece: Some(piece), survived: false });
+        let fail = || Conflict::Record { path: derived.place.clone() };
+        let found = new.at(&derived.place).iter().copied().find(|id| is_tensor(after, *id));
+        let after = found.ok_or_else(fail)?;
+        match &derived.pieces {
+            Some(pieces) => {
+                for piece in pieces {
+                    let (span, piece) = (piece.span().ok_or_else(fail)?, Some(piece.clone()));
+                    out.push(Use { after, span, piece, survived: false });
                 }
             }
-            Origin::Computed { sources, pieces } => {
-                for id in &by_storage[&tensor.storage.storage] {
-                    let Some(tensor) = after.as_tensor(*id) else { continue };
-                    match pieces.as_ref().and_then(|pieces| within(tensor, pieces)) {
-                        Some(pieces) => out.extend(pieces.into_iter().filter_map(|piece| {
-                            Some(Use { after: *id, span: piece.span()?, piece: Some(piece), survived: false })
-                        })),
-                        None => out.extend(sources.iter().map(|span| Use {
-                            after: *id,
-                            span: *span,
-                            piece: None,
-                            survived: false,
-                        })),
-                    }
-                }
+            None => {
+                let spans = derived.sources.iter();
+                out.extend(spans.map(|span| Use { after, span: *span, piece: None, survived: false }));
             }
         }
     }
     out.sort_by_key(|found| (!found.survived, found.span.storage, found.span.start, found.after));
     Ok(out)
-}
-
-/// The pieces of a computed storage that a tensor shows; `None` where that is not plain to say.
-fn within(tensor: &Tensor, pieces: &[Piece]) -> Option<Vec<Piece>> {
-    let count = tensor.elements()?;
-    if !tensor.is_contiguous() {
-        return None;
-    }
-    let (start, end) = (tensor.offset, tensor.offset.checked_add(count)?);
-    let mut out = Vec::new();
-    for piece in pieces {
-        let mut last = piece.to;
-        for dim in &piece.dims {
-            last = last.checked_add(dim.extent.checked_sub(1)?.checked_mul(dim.to)?)?;
-        }
-        if last < start || piece.to >= end {
-            continue;
-        }
-        if piece.to < start || last >= end || piece.dtype != tensor.dtype {
-            return None;
-        }
-        out.push(Piece { to: piece.to - start, ..piece.clone() });
-    }
-    Some(out)
 }
 
 /// The tensor that parts make: in the present storage where one part is all of it, else over a new one whose

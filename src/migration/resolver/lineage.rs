@@ -72,8 +72,9 @@ fn find(
 
     let mut free: HashMap<ObjectId, Vec<usize>> = HashMap::new();
     for (index, entry) in catalogue.iter().enumerate() {
-        if let Some(digest) = entry.digest.filter(|_| !seen.contains(entry.name.as_str())) {
-            free.entry(digest).or_default().push(index);
+        if !seen.contains(entry.name.as_str()) {
+            let label = entry.label.filter(|label| entry.digest != Some(*label));
+            entry.digest.into_iter().chain(label).for_each(|id| free.entry(id).or_default().push(index));
         }
     }
     let mut renamed = Vec::new();
@@ -84,7 +85,7 @@ fn find(
             // Finals are alike. Only the first of a list can be one.
             continue;
         }
-        free.remove(&digest);
+        free.values_mut().for_each(|places| places.retain(|place| *place != index));
         *position = Some(index);
         renamed.push(Warning::Renamed { from: a.name.clone(), to: catalogue[index].name.clone() });
     }

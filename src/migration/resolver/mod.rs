@@ -33,6 +33,8 @@ pub struct Entry {
     pub is_final: bool,
     /// The digest of its body, if there is one to compare with.
     pub digest: Option<ObjectId>,
+    /// What stands for it in a checkpoint's own list, where that is another.
+    pub label: Option<ObjectId>,
     /// Whether it can be run.
     pub has_migrate: bool,
     /// Whether it brings its own rollback.
@@ -48,7 +50,7 @@ pub struct Applied {
     pub name: String,
     /// The digest of its body then, if that is known.
     pub digest: Option<ObjectId>,
-    /// The signature in the checkpoint's own list, if it may be a digest. Another framework's never fits.
+    /// The signature in the checkpoint's own list, if it may be a digest or a label.
     pub signature: Option<ObjectId>,
     /// Whether it ran on this checkpoint, and was not only registered when the checkpoint was born.
     pub executed: bool,

@@ -16,6 +16,7 @@ fn entry(name: &str, version: &str, is_final: bool) -> Entry {
         version: version.parse().unwrap(),
         is_final,
         digest: None,
+        label: None,
         has_migrate: !is_final,
         has_rollback: false,
         is_code: true,
@@ -249,6 +250,18 @@ fn a_digest_that_fits_two_migrations_renames_none() {
     let plan = resolve(Some(&list), &catalogue, &Target::Latest, &Options::default()).unwrap();
     assert_eq!(plan.warnings, []);
     assert_eq!(plan.operations.len(), 3);
+}
+
+#[test]
+fn a_renamed_migration_is_known_by_the_label_in_the_checkpoints_own_list() {
+    let (body, label) = (Some(digest("body")), Some(digest("label")));
+    let catalogue = [entry("a", "1", false), Entry { digest: body, label, ..entry("new", "1", false) }];
+    for signature in [body, label] {
+        let list = [applied("a"), Applied { signature, ..applied("old") }];
+        let plan = resolve(Some(&list), &catalogue, &Target::Latest, &Options::default()).unwrap();
+        assert_eq!(plan.operations, []);
+        assert_eq!(plan.warnings, [Warning::Renamed { from: "old".into(), to: "new".into() }]);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::declarative::Body;
 use super::digest::digest;
+use super::signature::signature;
 use super::version::Version;
 use crate::object::ObjectId;
 
@@ -162,6 +163,16 @@ impl Migration {
             has_setup: outline.has_setup,
             summary: outline.summary,
         })
+    }
+
+    /// What stands for the script in a checkpoint's own list: anemoi-models' signature for a migration of its form
+    /// (see [`signature`]), else the digest.
+    pub fn label(&self) -> String {
+        let signature = match self.form {
+            Form::Anemoi => signature(&self.source),
+            Form::MigrateCkpt | Form::Declarative => None,
+        };
+        signature.unwrap_or_else(|| self.digest.to_string())
     }
 }
 

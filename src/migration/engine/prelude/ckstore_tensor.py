@@ -4,6 +4,7 @@ The module `torch` exports what is here; its names `sum`, `int` and the like wou
 """
 
 import _ckstore
+import ckstore_layout as _layout
 import ckstore_objects as _objects
 from _ckstore import TensorBase as _TensorBase
 
@@ -122,14 +123,6 @@ def _ints(args):
     return [arg if isinstance(arg, _int) else arg.__index__() for arg in args]
 
 
-def _dense(shape):
-    strides, step = [], 1
-    for extent in reversed(shape):
-        strides.append(step)
-        step *= max(extent, 1)
-    return strides[::-1]
-
-
 def _numel(shape):
     count = 1
     for extent in shape:
@@ -140,7 +133,7 @@ def _numel(shape):
 def _reshaped_strides(shape, strides, new):
     """Strides of another shape over the same elements, or None where they would have to be copied."""
     if _numel(shape) == 0:
-        return _dense(new)
+        return _layout.dense(new)
     out = [0] * len(new)
     at = len(new) - 1
     base = strides[-1] if shape else 1
@@ -158,7 +151,7 @@ def _reshaped_strides(shape, strides, new):
                 base = strides[i - 1]
                 run = view = 1
     if not shape:
-        return _dense(new)
+        return _layout.dense(new)
     return out if at == -1 else None
 
 
@@ -250,25 +243,70 @@ def broadcast_shapes(*shapes):
     return Size(out)
 
 
-def _pair(op, a, b, to_float=False):
-    """An operation on two values of which at least one is a tensor."""
+def _laid(shape, strides, run, *operands):
+    """What `run` makes of the operands, over memory in which the dimensions lie as the strides say."""
+    shape = tuple(shape)
+    if list(strides) == _layout.dense(shape):
+        return run(*operands)
+    order = sorted(range(len(shape)), key=lambda dim: -strides[dim] if shape[dim] != 1 else 0)
+    moved = [v.permute(*order) if isinstance(v, Tensor) and v._shape == shape else v for v in operands]
+    return run(*moved)._viewed(shape, strides, 0)
+
+
+def _place(value, kind):
+    """Shape and strides of an operand of an element-wise operation that computes with elements of this type."""
+    if not isinstance(value, Tensor):
+        return (), ()
+    if value.dtype is not kind:
+        return value._shape, _layout.copied(value._shape, value._strides)
+    return value._shape, value._strides
+
+
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+
+
+def _pair(op, a, b, to_float=False, numbers_count=True, strides=None):
+    """An operation on two values of which at least one is a tensor.
+
+    In some of torch's operations a plain number is no operand of the loop over the elements, which decides how the
+    result lies in memory.
+    """
     for value in (a, b):
         if not isinstance(value, (Tensor, _int, _float)):
             return NotImplemented
     kind = result_type(a, b)
     if to_float and kind._rank < 2:
         kind = float32
+    if kind._name.startswith("float8") and op in _COMPARISONS:
+        kind = float32
     shape = broadcast_shapes(*(value._shape for value in (a, b) if isinstance(value, Tensor)))
+    places = [_place(value, kind) for value in (a, b) if numbers_count or isinstance(value, Tensor)]
+    strides = strides or _layout.elementwise(shape, places)
 
     def ready(value):
         if not isinstance(value, Tensor) or value._shape == tuple(shape):
             return value
         return value if value.numel() == 1 and len(value._shape) <= len(shape) else value.expand(*shape)
 
+    a, b = (v._cast(kind) if isinstance(v, Tensor) and v._dtype.startswith("float8") else v for v in (a, b))
     a, b = ready(a), ready(b)
     if isinstance(a, Tensor) and isinstance(b, Tensor) and tuple(shape) not in (a._shape, b._shape):
         a = a.expand(*shape)
-    return _ckstore.binary(op, a, b, kind._name)
+    return _laid(shape, strides, lambda a, b: _ckstore.binary(op, a, b, kind._name), a, b)
+
+
+def _each(op, value):
+    """A function of each element."""
+    if value._dtype.startswith("float8"):
+        found = _each(op, value.float())
+        return found if found.dtype is _BOOL else found.to(value.dtype)
+    strides = _layout.elementwise(value._shape, [(value._shape, value._strides)])
+    return _laid(value._shape, strides, lambda value: _ckstore.unary(op, value), value)
+
+
+def _copied(value, run):
+    """A copy that lies in memory as its source does."""
+    return _laid(value._shape, _layout.copied(value._shape, value._strides), run, value)
 
 
 def _needs_no_bool(op, a, b):
@@ -368,15 +406,7 @@ class Tensor(_TensorBase):
         return self.dtype.is_complex
 
     def is_contiguous(self, memory_format=None):
-        expected = 1
-        if 0 in self._shape:
-            return True
-        for extent, stride in zip(reversed(self._shape), reversed(self._strides)):
-            if extent != 1:
-                if stride != expected:
-                    return False
-                expected *= extent
-        return True
+        return _layout.is_dense(self._shape, self._strides)
 
     def get_device(self):
         return -1 if self._location == "cpu" else (self.device.index or 0)
@@ -423,7 +453,13 @@ class Tensor(_TensorBase):
         strides = _reshaped_strides(self._shape, self._strides, shape)
         if strides is not None:
             return self._viewed(shape, strides)
-        return _ckstore.clone(self)._viewed(shape, _dense(shape))
+        return _ckstore.clone(self)._viewed(shape, _layout.dense(shape))
+
+    def as_strided(self, size, stride, storage_offset=None):
+        size, stride = _ints((size,)), _ints((stride,))
+        if len(size) != len(stride) or any(number < 0 for number in (*size, *stride)):
+            raise RuntimeError("as_strided: size and stride must be of one length and not negative")
+        return self._viewed(size, stride, storage_offset)
 
     def view_as(self, other):
         return self.view(*other._shape)
@@ -467,6 +503,8 @@ class Tensor(_TensorBase):
     def movedim(self, source, destination):
         source = [_one_dim(d, self.ndim) for d in _ints((source,) if isinstance(source, _int) else (source,))]
         target = [_one_dim(d, self.ndim) for d in _ints((destination,) if isinstance(destination, _int) else (destination,))]
+        if not self.ndim:
+            return self._viewed((), ())
         order = [None] * self.ndim
         for a, b in zip(source, target):
             order[b] = a
@@ -486,7 +524,7 @@ class Tensor(_TensorBase):
 
     @property
     def mT(self):
-        return self.transpose(-2, -1)
+        return self.transpose(-2, -1) if self.ndim else self._viewed((), ())
 
     def narrow(self, dim, start, length):
         dim = _one_dim(dim, self.ndim)
@@ -614,11 +652,28 @@ class Tensor(_TensorBase):
         )
 
     def __getitem__(self, key):
-        keys = key if isinstance(key, tuple) else (key,)
-        used = sum(1 for k in keys if k is not None and k is not Ellipsis and not isinstance(k, _bool))
-        if any(isinstance(k, (list, Tensor)) for k in keys):
-            return self._gathered(keys)
-        out, dim = self, 0
+        window, chosen = self._window(key)
+        return window._gathered(chosen) if chosen else window
+
+    def _window(self, key):
+        """The view that the plain parts of a key make, and the rows of indices that are left, by dimension."""
+        keys = []
+        for k in key if isinstance(key, tuple) else (key,):
+            if isinstance(k, list):
+                k = tensor(k) if k else tensor(k, dtype=int64)
+            if isinstance(k, Tensor) and not k._shape and k.dtype is not _BOOL:
+                k = k.__index__()
+            keys.append(k)
+
+        def room(k):
+            if k is None or k is Ellipsis:
+                return 0
+            return k.ndim if isinstance(k, Tensor) and k.dtype is _BOOL else 1
+
+        used = sum(room(k) for k in keys)
+        if used > self.ndim:
+            raise IndexError(f"too many indices for tensor of dimension {self.ndim}")
+        out, dim, chosen = self, 0, {}
         for k in keys:
             if k is Ellipsis:
                 dim += self.ndim - used
@@ -626,8 +681,6 @@ class Tensor(_TensorBase):
                 out = out.unsqueeze(dim)
                 dim += 1
             elif isinstance(k, slice):
-                if dim >= out.ndim:
-                    raise IndexError(f"too many indices for tensor of dimension {self.ndim}")
                 start, stop, step = k.indices(out._shape[dim])
                 if k.step is not None and k.step <= 0:
                     raise ValueError("step must be greater than zero")
@@ -638,38 +691,57 @@ class Tensor(_TensorBase):
                 strides[dim] *= step
                 out = out._viewed(shape, strides, offset)
                 dim += 1
+            elif isinstance(k, Tensor) and k.dtype is _BOOL and k._shape:
+                if k._shape != out._shape[dim : dim + k.ndim]:
+                    raise IndexError(
+                        f"The shape of the mask {list(k._shape)} at index {dim} does not match the shape of the "
+                        f"indexed tensor {list(out._shape)}"
+                    )
+                places = [i for i, yes in enumerate(_ckstore.numbers(k)) if yes]
+                for d in range(k.ndim):
+                    inner = _numel(k._shape[d + 1 :])
+                    chosen[dim] = tensor([i // inner % k._shape[d] for i in places], dtype=int64)
+                    dim += 1
+            elif isinstance(k, Tensor) and k._dtype in ("int64", "int32", "int16", "int8"):
+                chosen[dim] = k
+                dim += 1
             elif isinstance(k, _int) and not isinstance(k, _bool):
-                if dim >= out.ndim:
-                    raise IndexError(f"too many indices for tensor of dimension {self.ndim}")
                 out = out.select(dim, k)
             else:
                 raise _unavailable(f"Tensor[{type(k).__name__}]")
-        return out
+        return out, chosen
 
-    def _gathered(self, keys):
-        """One row of indices along one dimension, all others whole."""
-        out, dim, found = self, 0, None
-        for k in keys:
-            if isinstance(k, (list, Tensor)):
-                if found is not None:
-                    raise _unavailable("Tensor[several tensors]")
-                index = k if isinstance(k, Tensor) else tensor(k)
-                if index.dtype is _DTYPES["bool"]:
-                    if index.ndim != 1 or index._shape[0] != out._shape[dim]:
-                        raise _unavailable("Tensor[mask]")
-                    index = tensor([i for i, yes in enumerate(index.tolist()) if yes], dtype=int64)
-                found = (dim, index)
-                dim += 1
-            elif isinstance(k, slice) and k == slice(None):
-                dim += 1
-            else:
-                raise _unavailable("Tensor[mixed indices]")
-        dim, index = found
-        flat = index.reshape(-1).to(int64)
-        if any(i < 0 for i in flat.tolist()):
-            flat = tensor([i % out._shape[dim] for i in flat.tolist()], dtype=int64)
-        picked = out.index_select(dim, flat)
-        return picked.reshape(*out._shape[:dim], *index._shape, *out._shape[dim + 1 :])
+    def _rows(self, chosen):
+        """For each element of the indices together: which entry of the dimensions that they choose from."""
+        shape = broadcast_shapes(*(index._shape for index in chosen.values()))
+        total = [0] * _numel(shape)
+        for dim, index in sorted(chosen.items()):
+            extent = self._shape[dim]
+            for place, entry in enumerate(_ckstore.numbers(index.expand(*shape))):
+                if not -extent <= entry < extent:
+                    raise IndexError(f"index {entry} is out of bounds for dimension {dim} with size {extent}")
+                total[place] = total[place] * extent + entry % extent
+        return shape, total
+
+    def _gathered(self, chosen):
+        """Entries that rows of indices choose; the rows go together as far as they are several."""
+        shape, rows = self._rows(chosen)
+        dims = sorted(chosen)
+        others = [dim for dim in range(self.ndim) if dim not in chosen]
+        # Rows that are next to one another leave their dimensions in place, others go to the front.
+        at = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
+        before, after = others[:at], others[at:]
+        head, tail = [self._shape[d] for d in before], [self._shape[d] for d in after]
+        moved = self.permute(*before, *dims, *after)
+        flat = moved.reshape(*head, _numel([self._shape[d] for d in dims]), *tail)
+        out = _ckstore.index_select(flat, at, _ckstore.literal([len(rows)], rows, "int64"))
+        full_shape = [*head, *shape, *tail]
+        out = out._viewed(full_shape, _layout.dense(full_shape), 0)
+        steps = [[self._strides[d] for d in before] + [0] * len(shape) + [self._strides[d] for d in after]]
+        for index in chosen.values():
+            steps.append([0] * len(before) + list(index.expand(*shape)._strides) + [0] * len(after))
+        strides = _layout.ordered(full_shape, steps)
+        return _laid(full_shape, strides, _ckstore.clone, out)
 
     def __len__(self):
         if not self._shape:
@@ -684,12 +756,9 @@ class Tensor(_TensorBase):
     # Copies.
 
     def clone(self, memory_format=None):
-        if not self.is_contiguous() and _is_dense_permuted(self._shape, self._strides):
-            # torch keeps the order of the dimensions in memory.
-            order = sorted(range(self.ndim), key=lambda d: -self._strides[d])
-            copy = _ckstore.clone(self.permute(*order))
-            return copy.permute(*[order.index(d) for d in range(self.ndim)])
-        return _ckstore.clone(self)
+        if memory_format == contiguous_format:
+            return _ckstore.clone(self)
+        return _copied(self, _ckstore.clone)
 
     def contiguous(self, memory_format=None):
         return self if self.is_contiguous() else _ckstore.clone(self)
@@ -712,33 +781,64 @@ class Tensor(_TensorBase):
         return _ckstore.index_select(of, dim, index.reshape(-1))
 
     def flip(self, *dims):
-        out = self
-        for dim in _ints(dims):
-            dim = _one_dim(dim, self.ndim)
-            out = out.index_select(dim, arange(self._shape[dim] - 1, -1, -1))
-        return out
+        def flipped(value):
+            for place, old in enumerate(order):
+                if old in chosen:
+                    value = _ckstore.index_select(value, place, arange(value._shape[place] - 1, -1, -1))
+            return value
+
+        chosen = [_one_dim(dim, self.ndim) for dim in _ints(dims)]
+        strides = _layout.copied(self._shape, self._strides)
+        order = sorted(range(self.ndim), key=lambda dim: -strides[dim] if self._shape[dim] != 1 else 0)
+        if not chosen or not self.ndim:
+            return self.clone()
+        return flipped(self.permute(*order))._viewed(self._shape, strides, 0)
 
     def roll(self, shifts, dims=None):
         if dims is None:
             return self.flatten().roll(shifts, 0).view(*self._shape)
         out = self
         for shift, dim in zip(_ints((shifts,)) if not isinstance(shifts, _int) else [shifts], _ints((dims,)) if not isinstance(dims, _int) else [dims]):
+            if not self.numel():
+                return self.clone()
             dim = _one_dim(dim, self.ndim)
             extent = self._shape[dim]
-            if extent and shift % extent:
-                at = extent - shift % extent
-                out = cat((out.narrow(dim, at, extent - at), out.narrow(dim, 0, at)), dim)
+            at = -shift % extent
+            out = cat((out.narrow(dim, at, extent - at), out.narrow(dim, 0, at)), dim)
         return out
 
     def repeat(self, *times):
         times = _ints(times)
-        out = self
+        if len(times) < self.ndim:
+            raise RuntimeError(
+                "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            )
+        out, wide = self, []
         while out.ndim < len(times):
             out = out.unsqueeze(0)
-        for dim, count in enumerate(times):
-            if count != 1:
-                out = cat([out] * count, dim) if count else out.narrow(dim, 0, 0)
-        return out.clone() if out is self else out
+        shape = out._shape
+        for place, (count, extent) in enumerate(zip(times, shape)):
+            out = out.unsqueeze(2 * place)
+            wide += [count, extent]
+        total = [count * extent for count, extent in zip(times, shape)]
+        return _ckstore.clone(out.expand(*wide))._viewed(total, _layout.dense(total), 0)
+
+    def tile(self, *times):
+        times = _ints(times)
+        return self.repeat(*[1] * (self.ndim - len(times)), *times)
+
+    def _triangle(self, keeps):
+        if self.ndim < 2:
+            raise RuntimeError("input tensor must have at least 2 dimensions")
+        rows, columns = arange(self._shape[-2]).unsqueeze(1), arange(self._shape[-1]).unsqueeze(0)
+        mask = keeps(columns - rows).expand(*self._shape)
+        return _ckstore.where(mask, self, full(self._shape, 0, dtype=self.dtype))
+
+    def tril(self, diagonal=0):
+        return self._triangle(lambda place: place <= diagonal)
+
+    def triu(self, diagonal=0):
+        return self._triangle(lambda place: place >= diagonal)
 
     def repeat_interleave(self, repeats, dim=None):
         if dim is None:
@@ -757,10 +857,7 @@ class Tensor(_TensorBase):
         return out.clone() if copy and out is self else out
 
     def _cast(self, kind):
-        if not self.is_contiguous() and _is_dense_permuted(self._shape, self._strides):
-            order = sorted(range(self.ndim), key=lambda d: -self._strides[d])
-            return _ckstore.cast(self.permute(*order), kind._name).permute(*[order.index(d) for d in range(self.ndim)])
-        return _ckstore.cast(self, kind._name)
+        return _copied(self, lambda value: _ckstore.cast(value, kind._name))
 
     def type_as(self, other):
         return self.to(other.dtype)
@@ -885,7 +982,13 @@ class Tensor(_TensorBase):
     __radd__ = __add__
 
     def add(self, other, *, alpha=1):
-        return self + (other if alpha == 1 else other * alpha)
+        return self + (other if alpha == 1 else self._times(other, alpha))
+
+    def _times(self, other, alpha):
+        """What is added in steps of `alpha`: of the type of the sum, which for truth values is one of theirs."""
+        kind = result_type(self, other)
+        scaled = other * alpha
+        return scaled.to(kind) if isinstance(scaled, Tensor) else scaled
 
     def __sub__(self, other):
         _needs_no_bool("Subtraction", self, other)
@@ -895,7 +998,7 @@ class Tensor(_TensorBase):
         return _pair("sub", other, self)
 
     def sub(self, other, *, alpha=1):
-        return self - (other if alpha == 1 else other * alpha)
+        return self - (other if alpha == 1 else self._times(other, alpha))
 
     subtract = sub
 
@@ -935,7 +1038,7 @@ class Tensor(_TensorBase):
     remainder = __mod__
 
     def __pow__(self, other):
-        return _pair("pow", self, other)
+        return _pair("pow", self, other, numbers_count=False)
 
     def __rpow__(self, other):
         return _pair("pow", other, self)
@@ -951,13 +1054,25 @@ class Tensor(_TensorBase):
     def clamp(self, min=None, max=None):
         out = self
         if min is not None:
-            out = _pair("maximum", out, min)
-        return out if max is None else _pair("minimum", out, max)
+            out = _pair("maximum", out, self._bound(min), numbers_count=False)
+        # Both bounds are one operation: the second changes no place in memory.
+        strides = out._strides if out is not self else None
+        if max is not None:
+            out = _pair("minimum", out, self._bound(max), numbers_count=False, strides=strides)
+        return out
+
+    def _bound(self, value):
+        """A bound as far as elements of this type reach."""
+        if isinstance(value, (Tensor, _float)) or self.dtype._rank != 1:
+            return value
+        bits = self.itemsize * 8
+        least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.dtype.is_signed else (0, (1 << bits) - 1)
+        return least if value < least else most if value > most else value
 
     clip = clamp
 
     def __neg__(self):
-        return _ckstore.unary("neg", self)
+        return _each("neg", self)
 
     neg = __neg__
 
@@ -965,12 +1080,12 @@ class Tensor(_TensorBase):
         return self
 
     def __abs__(self):
-        return _ckstore.unary("abs", self)
+        return _each("abs", self)
 
     abs = __abs__
 
     def _floating(self, op):
-        return _ckstore.unary(op, self if self.dtype._rank >= 2 else self.float())
+        return _each(op, self if self.dtype._rank >= 2 else self.float())
 
     def sqrt(self):
         return self._floating("sqrt")
@@ -988,31 +1103,35 @@ class Tensor(_TensorBase):
         return self._floating("reciprocal")
 
     def floor(self):
-        return _ckstore.unary("floor", self)
+        return _each("floor", self)
 
     def ceil(self):
-        return _ckstore.unary("ceil", self)
+        return _each("ceil", self)
 
     def trunc(self):
-        return _ckstore.unary("trunc", self)
+        return _each("trunc", self)
 
     def round(self):
-        return _ckstore.unary("round", self)
+        return _each("round", self)
 
     def sign(self):
-        return _ckstore.unary("sign", self)
+        return _each("sign", self)
 
     def isnan(self):
-        return _ckstore.unary("isnan", self)
+        return _each("isnan", self)
 
     def isinf(self):
+        if self.dtype._rank < 2:
+            return zeros_like(self, dtype=_BOOL)
         return self.abs() == _float("inf")
 
     def isfinite(self):
-        return ~(self.isnan() | self.isinf())
+        if self.dtype._rank < 2:
+            return ones_like(self, dtype=_BOOL)
+        return (self == self) * (self.abs() != _float("inf"))
 
     def square(self):
-        return self * self
+        return self**2
 
     def __eq__(self, other):
         return _pair("eq", self, other)
@@ -1046,7 +1165,7 @@ class Tensor(_TensorBase):
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def logical_not(self):
-        return _ckstore.unary("not", self.bool())
+        return _each("not", self.bool())
 
     def logical_and(self, other):
         return self.bool() & other.bool()
@@ -1056,11 +1175,13 @@ class Tensor(_TensorBase):
 
     def __invert__(self):
         if self.dtype is _DTYPES["bool"]:
-            return _ckstore.unary("not", self)
-        return self ^ -1
+            return _each("not", self)
+        return _pair("xor", self, -1, numbers_count=False)
 
     def masked_fill(self, mask, value):
-        return where(mask, full_like(self, value if not isinstance(value, Tensor) else value.item()), self)
+        shape = broadcast_shapes(mask._shape, self._shape)
+        filled = full(shape, value.item() if isinstance(value, Tensor) else value, dtype=self.dtype)
+        return _ckstore.where(mask.expand(*shape), filled, self.expand(*shape))
 
     def where(self, condition, other):
         return where(condition, self, other)
@@ -1068,7 +1189,7 @@ class Tensor(_TensorBase):
     # Folds.
 
     def _folded(self, op, dim, keepdim, kind):
-        if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        if dim is None or not self.ndim or (isinstance(dim, (tuple, list)) and not dim):
             dims = list(range(self.ndim))
         else:
             dims = sorted(_one_dim(d, self.ndim) for d in ([dim] if isinstance(dim, _int) else dim))
@@ -1158,13 +1279,33 @@ class Tensor(_TensorBase):
         return self._assigned(0)
 
     def __setitem__(self, key, value):
-        if isinstance(key, Tensor) and key.dtype is _DTYPES["bool"] and key._shape == self._shape:
-            self._assigned(where(key, value if isinstance(value, Tensor) else full_like(self, value), self))
+        if isinstance(key, Tensor) and key.dtype is _BOOL and key._shape == self._shape[: key.ndim]:
+            if not isinstance(value, Tensor) or value.numel() == 1:
+                mask = key.reshape(*key._shape, *[1] * (self.ndim - key.ndim))
+                value = full((), value, dtype=self.dtype) if not isinstance(value, Tensor) else value.reshape(())
+                self._assigned(where(mask, value.to(self.dtype), self))
+                return
+        window, chosen = self._window(key)
+        if not chosen:
+            window._assigned(value)
             return
-        keys = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(k, (list, Tensor)) for k in keys):
-            raise _unavailable("Tensor[tensor] = value")
-        self[key]._assigned(value)
+        shape, rows = window._rows(chosen)
+        dims = sorted(chosen)
+        at = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
+        others = [dim for dim in range(window.ndim) if dim not in chosen]
+        tail = [window._shape[d] for d in others]
+        if not isinstance(value, Tensor):
+            value = full((), value, dtype=window.dtype)
+        value = value.expand(*tail[:at], *shape, *tail[at:])
+        places = list(range(at, at + len(shape)))
+        values = value.permute(*places, *[d for d in range(value.ndim) if d not in places]).reshape(len(rows), *tail)
+        moved = window.permute(*dims, *others)
+        for place, row in enumerate(rows):
+            target = moved
+            for dim in reversed(dims):
+                target = target.select(dims.index(dim), row % window._shape[dim])
+                row //= window._shape[dim]
+            target._assigned(values.select(0, place))
 
     def add_(self, other, *, alpha=1):
         return self._assigned(self.add(other, alpha=alpha))
@@ -1227,16 +1368,6 @@ class _Extremes(tuple):
     indices = property(lambda self: self[1])
 
 
-def _is_dense_permuted(shape, strides):
-    """Whether the elements lie without gaps or overlaps, in whatever order of dimensions."""
-    expected = 1
-    for stride, extent in sorted((stride, extent) for extent, stride in zip(shape, strides) if extent != 1):
-        if stride != expected:
-            return False
-        expected *= extent
-    return True
-
-
 def is_tensor(value):
     return isinstance(value, Tensor)
 
@@ -1270,7 +1401,8 @@ empty = zeros
 
 
 def full_like(like, value, *, dtype=None, **_):
-    return full(like._shape, value, dtype=dtype or like.dtype)
+    made = full(like._shape, value, dtype=dtype or like.dtype)
+    return made._viewed(like._shape, _layout.copied(like._shape, like._strides), 0)
 
 
 def zeros_like(like, *, dtype=None, **_):
@@ -1358,6 +1490,8 @@ def _joined(tensors):
 
 
 def cat(tensors, dim=0, **_):
+    tensors = list(tensors)
+    places = [(part._shape, part._strides) for part in tensors if part._shape != (0,)] or [((0,), (1,))]
     parts = _joined(tensors)
     # Empty rows of one dimension are left out, as torch has done since its first days.
     parts = [part for part in parts if part._shape != (0,)] or parts[:1]
@@ -1373,7 +1507,17 @@ def cat(tensors, dim=0, **_):
                 f"Sizes of tensors must match except in dimension {dim}. Got {list(part._shape)} and "
                 f"{list(parts[0]._shape)} for tensor number {place} in the list."
             )
-    return _ckstore.cat(parts, dim)
+    shape = list(parts[0]._shape)
+    shape[dim] = sum(part._shape[dim] for part in parts)
+    return _cat(parts, dim, _layout.joined(shape, places), shape)
+
+
+def _cat(parts, dim, strides, shape):
+    if strides == _layout.dense(shape):
+        return _ckstore.cat(parts, dim)
+    order = sorted(range(len(shape)), key=lambda d: -strides[d] if shape[d] != 1 else 0)
+    made = _ckstore.cat([part.permute(*order) for part in parts], order.index(dim))
+    return made._viewed(shape, strides, 0)
 
 
 concat = concatenate = cat
@@ -1383,8 +1527,15 @@ def stack(tensors, dim=0, **_):
     parts = list(tensors)
     if any(part._shape != parts[0]._shape for part in parts):
         raise RuntimeError("stack expects each tensor to be equal size")
-    dim = _one_dim(dim, parts[0].ndim, 1)
-    return cat([part.unsqueeze(dim) for part in parts], dim)
+    count = parts[0].ndim
+    dim = _one_dim(dim, count, 1)
+    wide = [part.unsqueeze(dim) for part in parts]
+    kind = parts[0].dtype
+    if dim < count and kind in (float16, bfloat16, float32, float64) and all(part.dtype is kind for part in parts):
+        places = [(part._shape, part._strides) for part in parts]
+        if _layout.stacked_in_rows(places[0], places[1:]):
+            return _ckstore.cat(wide, dim)
+    return cat(wide, dim)
 
 
 def vstack(tensors):
@@ -1403,12 +1554,14 @@ def where(condition, input=None, other=None):
     kind = result_type(input, other)
     shape = broadcast_shapes(condition._shape, *(value._shape for value in tensors))
 
+    strides = _layout.elementwise(shape, [_place(condition, condition.dtype), _place(input, kind), _place(other, kind)])
+
     def ready(value):
         if not isinstance(value, Tensor):
             return full(shape, value, dtype=kind)
         return value.to(kind).expand(*shape)
 
-    return _ckstore.where(condition.bool().expand(*shape), ready(input), ready(other))
+    return _laid(shape, strides, _ckstore.where, condition.bool().expand(*shape), ready(input), ready(other))
 
 
 def equal(a, b):

@@ -91,12 +91,13 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 24] = [
+const _: [&str; 25] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
     include_str!("../prelude/argparse.py"),
     include_str!("../prelude/ckstore_families.py"),
+    include_str!("../prelude/ckstore_layout.py"),
     include_str!("../prelude/ckstore_modules.py"),
     include_str!("../prelude/ckstore_objects.py"),
     include_str!("../prelude/ckstore_runtime.py"),
@@ -175,6 +176,7 @@ const OUR_MODULES: &[&str] = &[
     "anemoi",
     "argparse",
     "ckstore_families",
+    "ckstore_layout",
     "ckstore_modules",
     "ckstore_objects",
     "ckstore_runtime",

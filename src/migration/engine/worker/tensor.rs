@@ -158,7 +158,7 @@ impl Tensors {
         let memory = Rc::new(Memory { source: Cell::new(Source::Computed(step)), origin: None, reference });
         let strides = Tensor::contiguous_strides(&shape.extents).unwrap_or_default();
         let window = Window { shape: shape.extents, strides, offset: 0 };
-        let floats = super::super::expr::is_float(shape.dtype);
+        let floats = super::super::expr::takes_gradients(shape.dtype);
         self.wrap(Handle { memory, dtype: shape.dtype, window, parameter: false }, grad && floats, vm)
     }
 
