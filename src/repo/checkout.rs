@@ -17,6 +17,7 @@ use super::catalogue::group_rows;
 use super::import::ImportOptions;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
+use super::python::RealPython;
 use super::run::{Failed, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
@@ -38,6 +39,8 @@ pub struct CheckoutOptions<'a> {
     pub force: bool,
     /// Why.
     pub message: Option<&'a str>,
+    /// Runs scripts in this interpreter, outside of the sandbox.
+    pub python: Option<&'a RealPython>,
 }
 
 /// What a checkout did.
@@ -122,7 +125,10 @@ impl Repo {
         redo: bool,
     ) -> Result<(ObjectId, Word), RepoError> {
         let Planned { row, catalogue, plan, .. } = planned;
-        let sources = Sources::of(planned, redo);
+        let sources = Sources { python: options.python, ..Sources::of(planned, redo) };
+        if let Some(python) = options.python {
+            python.check_all(&plan.operations, &sources)?;
+        }
         let mut position = planned.position();
         let mut steps: Vec<Step> = Vec::new();
         let mut word = Word::default();
@@ -194,6 +200,10 @@ impl Repo {
         failed: Failed,
         context: &Context<'_>,
     ) -> Result<RepoError, RepoError> {
+        if matches!(failed.error, RepoError::Untrusted { .. } | RepoError::NotForPython { .. }) {
+            // It did not run.
+            return Ok(failed.error);
+        }
         let mut text = failed.error.to_string();
         let mut source = std::error::Error::source(&failed.error);
         while let Some(cause) = source {

@@ -1,18 +1,22 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod bad_input;
+mod bad_migration;
 mod bisect;
 mod console;
 mod crash;
+mod declarative;
 mod delta;
 mod errors;
 mod fsck;
 mod gc;
 mod layering;
 mod merge;
+mod migrate_ckpt;
 mod migration_order;
 mod migration_simulate;
 mod migration_verbs;
+mod real_python;
 mod redo;
 mod reference;
 mod stores;

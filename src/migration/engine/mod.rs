@@ -14,6 +14,7 @@ mod error;
 mod evaluate;
 mod expr;
 mod pipe;
+mod real;
 mod run;
 mod worker;
 
@@ -28,6 +29,7 @@ use crate::value::{Graph, StorageId};
 pub use error::{EngineError, TraceLine};
 pub use evaluate::evaluate;
 pub use expr::{BinaryOp, Expr, ExprError, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window};
+pub use real::{RealOutcome, run_real};
 pub use run::run;
 pub use worker::worker_main;
 
