@@ -1,14 +1,17 @@
 //! `ckstore checkout`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::format::Format;
 use crate::migration::resolver::Target;
+use crate::object::ObjectId;
 use crate::repo::{
-    CheckoutOptions, CheckoutReport, ConvertFormat, ConvertOptions, ConvertReport, PlanOptions, Repo,
+    CheckoutOptions, CheckoutReport, ConvertFormat, ConvertOptions, ConvertReport, PlanOptions, RealPython,
+    Repo,
 };
 use crate::value::Path;
 
@@ -69,10 +72,28 @@ pub struct CheckoutArgs {
     /// Why it is done; `log` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
+    /// What runs the scripts
+    #[arg(long, value_enum, default_value_t = Engine::Sandbox, value_name = "ENGINE")]
+    engine: Engine,
+    /// Let the migration with this digest run in a real interpreter; `ckstore migration list --json` tells digests
+    #[arg(long, value_name = "DIGEST")]
+    trust: Vec<ObjectId>,
+    /// The interpreter, which must have torch; needs --engine python
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    python: OsString,
     #[command(flatten)]
     catalogue: CatalogueArgs,
     #[command(flatten)]
     rules: RuleArgs,
+}
+
+/// What can run scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// The embedded interpreter, in a process that can do nothing but compute
+    Sandbox,
+    /// A real interpreter, which loads the checkpoint with torch and can do whatever you can
+    Python,
 }
 
 /// Runs the command.
@@ -96,6 +117,10 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
         output.report(&report, |out| write_plan(out, &report, output))?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.engine == Engine::Sandbox && !args.trust.is_empty() {
+        return Err(Failure::usage("trust is for a real interpreter", "add --engine python"));
+    }
+    let python = RealPython { program: args.python.clone(), trusted: args.trust.clone() };
     let report = repo.checkout(
         &CheckoutOptions {
             migrate: target.is_some(),
@@ -105,6 +130,7 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
             import: args.import,
             force: args.force,
             message: args.message.as_deref(),
+            python: (args.engine == Engine::Python).then_some(&python),
         },
         &session.context(),
     )?;

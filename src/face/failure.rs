@@ -93,6 +93,11 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_IRREVERSIBLE", exit::IRREVERSIBLE, "a migration cannot be undone"),
     ("E_CODE_REQUIRED", exit::IRREVERSIBLE, "a step needs a script, which was forbidden"),
     ("E_NO_MIGRATE", exit::IRREVERSIBLE, "a needed migration has no migrate function"),
+    (
+        "E_TRUST",
+        exit::IRREVERSIBLE,
+        "a script may not run outside of the sandbox: it is not trusted, or cannot",
+    ),
     ("E_DRIFT", exit::DRIFT, "a migration was changed after it ran on the checkpoint"),
     ("E_CORRUPT", exit::CORRUPT, "the store or the ledger is damaged"),
     ("E_NEWER", exit::CORRUPT, "the store was written by a newer ckstore"),
@@ -257,6 +262,12 @@ impl From<RepoError> for Failure {
                 .hint("name the branch with --base, inside the repository that holds the catalogue"),
             RepoError::NothingToRun { .. } => {
                 Failure::new("E_USAGE", message).hint("`ckstore migration list` shows which have one")
+            }
+            RepoError::Untrusted { digest, .. } => Failure::new("E_TRUST", message).hint(format!(
+                "a script there can do whatever you can, and so can the checkpoint's pickle: read it, then give --trust {digest}"
+            )),
+            RepoError::NotForPython { .. } => {
+                Failure::new("E_TRUST", message).hint("leave --engine python out to run it in the sandbox")
             }
             RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),

@@ -114,6 +114,7 @@ impl Catalogue {
         let mut problems = Vec::new();
         let mut sources = Vec::new();
         let mut config = Config::default();
+        let mut is_configured = true;
         for (file, path) in files {
             let text = match read(&path, &mut budget) {
                 Ok(text) => text,
@@ -129,14 +130,18 @@ impl Catalogue {
             if file == CONFIG_FILE {
                 match parse_config(&text) {
                     Ok(parsed) => config = parsed,
-                    Err((line, message)) => problems.push(Problem { file, line, message }),
+                    Err((line, message)) => {
+                        is_configured = false;
+                        problems.push(Problem { file, line, message });
+                    }
                 }
             } else {
                 sources.push((file, text));
             }
         }
         let mut migrations: BTreeMap<String, Migration> = BTreeMap::new();
-        for (file, text) in sources {
+        // How files are to be read is not known while the settings cannot be.
+        for (file, text) in sources.into_iter().filter(|_| is_configured) {
             match Migration::read(&file, text.into(), config.version_key.as_deref()) {
                 Err(problem) => problems.push(problem),
                 Ok(migration) => {

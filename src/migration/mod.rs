@@ -24,5 +24,5 @@ pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
 pub use derive::{Derived, Dim, Piece, Span};
 pub use resolver::ResolveError;
 pub use source::lookups::{Lookup, Lookups, lookups};
-pub use source::review::{Remark, does_nothing, review};
+pub use source::review::{Remark, does_nothing, line_of, review};
 pub use source::{Form, Migration, Problem};

@@ -20,6 +20,7 @@ use super::import::ImportOptions;
 use super::input::stamp_of;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
+use super::python::RealPython;
 use super::run::{Failed, Position, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
@@ -41,6 +42,8 @@ pub struct CheckoutOptions<'a> {
     pub force: bool,
     /// Why.
     pub message: Option<&'a str>,
+    /// Runs scripts in this interpreter, outside of the sandbox.
+    pub python: Option<&'a RealPython>,
 }
 
 /// What a checkout did.
@@ -130,13 +133,12 @@ impl Repo {
     pub(super) fn carry_operations(
         &mut self,
         planned: &Planned,
-        redo: bool,
+        sources: &Sources<'_>,
         context: &Context<'_>,
     ) -> Result<Carried, Box<Failed>> {
-        let sources = Sources::of(planned, redo);
         let mut carried = Carried { position: planned.position(), steps: Vec::new(), word: Word::default() };
         for operation in &planned.plan.operations {
-            let done = self.carry_out(operation, &carried.position, &sources, context)?;
+            let done = self.carry_out(operation, &carried.position, sources, context)?;
             carried.position = done.position;
             carried.steps.push(done.step);
             carried.word.printed.push_str(&done.printed);
@@ -153,8 +155,12 @@ impl Repo {
         context: &Context<'_>,
         redo: bool,
     ) -> Result<(ObjectId, Word), RepoError> {
-        let Planned { row, catalogue, .. } = planned;
-        let carried = match self.carry_operations(planned, redo, context) {
+        let Planned { row, catalogue, plan, .. } = planned;
+        let sources = Sources { python: options.python, ..Sources::of(planned, redo) };
+        if let Some(python) = options.python {
+            python.check_all(&plan.operations, &sources)?;
+        }
+        let carried = match self.carry_operations(planned, &sources, context) {
             Ok(carried) => carried,
             Err(failed) => return Err(self.record_failure(row, *failed, context)?),
         };
@@ -216,6 +222,10 @@ impl Repo {
         failed: Failed,
         context: &Context<'_>,
     ) -> Result<RepoError, RepoError> {
+        if matches!(failed.error, RepoError::Untrusted { .. } | RepoError::NotForPython { .. }) {
+            // It did not run.
+            return Ok(failed.error);
+        }
         let mut text = failed.error.to_string();
         let mut source = std::error::Error::source(&failed.error);
         while let Some(cause) = source {

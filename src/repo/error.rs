@@ -246,11 +246,34 @@ pub enum RepoError {
         /// The migration.
         name: String,
     },
+    /// A script that nobody trusts shall run outside of the sandbox.
+    #[error("`{migration}` is not trusted to run outside of the sandbox; its digest is {digest}")]
+    Untrusted {
+        /// The migration.
+        migration: String,
+        /// The digest of its body.
+        digest: ObjectId,
+    },
+    /// A script that a real interpreter cannot be given.
+    #[error("`{migration}` cannot run in a real interpreter: {reason}")]
+    NotForPython {
+        /// The migration.
+        migration: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A migration edited the list of applied migrations.
-    #[error("migration `{migration}` changed the checkpoint's own list of migrations, `{key}`")]
+    #[error(
+        "migration `{migration}` failed: {file}{} changed the checkpoint's own list of migrations, `{key}`",
+        line.map(|line| format!(", line {line}")).unwrap_or_default()
+    )]
     ListChanged {
         /// The migration.
         migration: String,
+        /// Its file.
+        file: String,
+        /// The line of its function, from 1.
+        line: Option<u32>,
         /// The list's key.
         key: String,
     },

@@ -9,6 +9,7 @@ use crate::progress::Silent;
 use crate::snapshot::{self, Tree};
 
 use super::plan::PlanOptions;
+use super::run::Sources;
 use super::{Context, Repo, RepoError};
 
 /// A checkpoint as the file it stands for.
@@ -69,7 +70,8 @@ impl Repo {
             return self.file_of(&name);
         }
         let _lock = self.lock()?;
-        let carried = self.carry_operations(&planned, false, context).map_err(|failed| failed.error)?;
+        let sources = Sources::of(&planned, false);
+        let carried = self.carry_operations(&planned, &sources, context).map_err(|failed| failed.error)?;
         let content = self.known_file(&carried.position.tree)?;
         self.stored_file(&carried.position.tree, content, id, &name)
     }

@@ -1,8 +1,8 @@
 //! Running one direction of a migration, by the form it is written in.
 
 use crate::migration::declarative::{self, DECLARATIVE_VERSION};
-use crate::migration::engine::{self, ENGINE_VERSION, Entry, Outcome, Script, StorageBytes};
-use crate::migration::{Form, Migration};
+use crate::migration::engine::{self, ENGINE_VERSION, EngineError, Entry, Outcome, Script, StorageBytes};
+use crate::migration::{Form, Migration, line_of};
 use crate::value::Graph;
 
 use super::{Context, RepoError};
@@ -33,11 +33,22 @@ pub(super) fn perform(
         return declarative::apply(&migration.file, body, graph, context.limits)
             .map_err(|source| RepoError::Declarative { migration: name(), source: Box::new(source) });
     }
-    let entry = match (entry, migration.form) {
-        (Entry::Migrate, Form::MigrateCkpt) => Entry::Handle,
-        (entry, _) => entry,
-    };
+    let entry = function_of(migration, entry);
     let script = Script { name: &migration.name, file: &migration.file, source: &migration.source };
     engine::run(context.worker, &script, entry, graph, bytes, context.limits)
-        .map_err(|source| RepoError::Migration { migration: name(), source: Box::new(source) })
+        .map_err(|source| failed(migration, entry, source))
+}
+
+/// The error of a script, with the line of its function where nothing nearer is known.
+pub(super) fn failed(migration: &Migration, entry: Entry, source: EngineError) -> RepoError {
+    let source = source.of_function(&migration.file, line_of(&migration.source, entry.function()));
+    RepoError::Migration { migration: migration.name.clone(), source: Box::new(source) }
+}
+
+/// The function of a migration that is called, by the form it is written in.
+pub(super) fn function_of(migration: &Migration, entry: Entry) -> Entry {
+    match (entry, migration.form) {
+        (Entry::Migrate, Form::MigrateCkpt) => Entry::Handle,
+        (entry, _) => entry,
+    }
 }

@@ -60,6 +60,7 @@ impl Repo {
             import: options.import,
             force: options.force,
             message: options.message,
+            python: None,
         };
         if options.import {
             self.import_changed(&checkout, context)?;

@@ -7,15 +7,16 @@ use crate::ledger::MemoKey;
 use crate::migration::engine::{self, EngineError, Entry, Expr, StorageBytes};
 use crate::migration::list::{self, Listed};
 use crate::migration::plan::{Method, Operation, OperationKind, Warning};
-use crate::migration::{Catalogue, ChangeRecord, Migration, embedded, optimizer};
+use crate::migration::{Catalogue, ChangeRecord, Form, Migration, embedded, line_of, optimizer};
 use crate::object::ObjectId;
 use crate::revision::{Applied, Step, StepKind};
 use crate::snapshot::{self, Content, Stored, Tree};
 use crate::store::{Hint, Reader, Writer};
 use crate::value::{Graph, Kind, StorageId};
 
-use super::perform::{engine_of, perform};
+use super::perform::{engine_of, function_of, perform};
 use super::plan::Planned;
+use super::python::RealPython;
 use super::state::Lineage;
 use super::{Context, Repo, RepoError};
 
@@ -69,6 +70,8 @@ pub(super) struct Sources<'a> {
     pub renamed: Vec<(String, String)>,
     /// Whether results are remembered, and remembered ones are taken.
     pub remember: bool,
+    /// The interpreter to run scripts in instead of the sandbox.
+    pub python: Option<&'a RealPython>,
 }
 
 impl<'a> Sources<'a> {
@@ -79,11 +82,12 @@ impl<'a> Sources<'a> {
             _ => None,
         });
         let renamed = renamed.collect();
-        Sources { catalogue: &planned.catalogue, lineage: &planned.lineage, renamed, redo, remember: true }
+        let (catalogue, lineage) = (&planned.catalogue, &planned.lineage);
+        Sources { catalogue, lineage, renamed, redo, remember: true, python: None }
     }
 
     /// A migration of the catalogue, by its name there or by the one that the checkpoint's list has.
-    fn listed(&self, name: &str) -> Option<&'a Migration> {
+    pub fn listed(&self, name: &str) -> Option<&'a Migration> {
         let today = self.renamed.iter().find(|(old, _)| old == name).map_or(name, |(_, new)| new);
         self.catalogue.get(today)
     }
@@ -230,6 +234,9 @@ impl Repo {
         context: &Context<'_>,
         step: &mut Step,
     ) -> Result<(ObjectId, Word), RepoError> {
+        if let Some(python) = sources.python.filter(|_| migration.form.is_code()) {
+            return self.run_in_python(python, (migration, entry), from, applied, sources, context, step);
+        }
         let engine = engine_of(migration);
         step.engine = Some(engine.to_owned());
         let catalogue = sources.catalogue;
@@ -255,8 +262,13 @@ impl Repo {
         let label = migration.label();
         let mut remembered = format!("{word} {} {} {label} {place:?}", migration.name, migration.version);
         renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
+        if place == ListPlace::Replaced {
+            // What is written then.
+            let list = serde_json::to_vec(applied).expect("a list is plain data");
+            remembered.push_str(&format!(" {}", ObjectId::of(&list)));
+        }
         let key = MemoKey { input_tree: from.tree, digest: migration.digest, entry: &remembered, engine };
-        let with_memo = sources.remember && place != ListPlace::Replaced;
+        let with_memo = sources.remember;
         if with_memo
             && let Some((output, change)) = self.ledger.memo(&key)?
             && self.reader().contains(&output)?
@@ -279,18 +291,10 @@ impl Repo {
         let mut after = outcome.graph;
         let change = ChangeRecord::between(&graph, &after, &outcome.computed);
         let warnings = optimizer_warnings(&migration.name, &graph, &after);
-        check_list(&graph, &after, catalogue, migration)?;
-        if place == ListPlace::Edited {
-            renamed.iter().for_each(|(old, new)| list::rename(&mut after, &catalogue.list_key, old, new));
-        }
-        // As the list has it, which may be the name of an earlier catalogue.
-        let name = match entry {
-            Entry::Migrate => &migration.name,
-            _ => from.applied.last().map_or(&step.migration, |last| &last.name),
-        };
-        write_list(&mut after, place, catalogue, entry, name, applied)?;
+        settle_list(&graph, &mut after, place, (migration, entry), from, applied, sources)?;
         if place == ListPlace::Absent {
-            enter_embedded(&mut outline, entry, name, &migration.digest.to_string());
+            let name = listed_name(migration, entry, from);
+            enter_embedded(&mut outline, entry, name, &migration.label());
         }
 
         let mut writer = self.store.writer(&self.ledger);
@@ -379,18 +383,45 @@ pub(super) fn list_place(graph: &Graph, outline: &Outline, key: &str, applied: &
     }
 }
 
-/// Refuses what a migration did to the list that says which migrations the checkpoint has.
-fn check_list(
+/// Enters what was done in the file's own list, which a migration must have left alone.
+pub(super) fn settle_list(
     before: &Graph,
-    after: &Graph,
-    catalogue: &Catalogue,
-    migration: &Migration,
+    after: &mut Graph,
+    mut place: ListPlace,
+    (migration, entry): (&Migration, Entry),
+    from: &Position,
+    applied: &[Applied],
+    sources: &Sources<'_>,
 ) -> Result<(), RepoError> {
-    let key = &catalogue.list_key;
-    if list::read(before, key).ok() == list::read(after, key).ok() {
-        return Ok(());
+    let key = &sources.catalogue.list_key;
+    let found = list::read(after, key);
+    // Such a function may return a dict of its own making, without what it does not know of.
+    let is_left_out = migration.form == Form::MigrateCkpt && before.root != after.root && found == Ok(None);
+    if is_left_out && place != ListPlace::Absent {
+        place = ListPlace::Replaced;
+    } else if list::read(before, key).ok() != found.ok() {
+        let function = function_of(migration, entry).function();
+        return Err(RepoError::ListChanged {
+            migration: migration.name.clone(),
+            file: migration.file.clone(),
+            line: line_of(&migration.source, function),
+            key: key.clone(),
+        });
     }
-    Err(RepoError::ListChanged { migration: migration.name.clone(), key: key.clone() })
+    if place == ListPlace::Edited {
+        for (old, new) in from.applied.iter().zip(applied).filter(|(old, new)| old.name != new.name) {
+            list::rename(after, key, &old.name, &new.name);
+        }
+    }
+    write_list(after, place, sources.catalogue, entry, listed_name(migration, entry, from), applied)
+}
+
+/// The name of a migration as the checkpoint's list has it, which may be that of an earlier catalogue.
+fn listed_name<'a>(migration: &'a Migration, entry: Entry, from: &'a Position) -> &'a str {
+    match entry {
+        Entry::Migrate => &migration.name,
+        _ => from.applied.last().map_or(&migration.name, |last| &last.name),
+    }
 }
 
 pub(super) fn write_list(

@@ -12,8 +12,8 @@ import driver
 
 # What runs where no part is named, in this order. A part is a module here with `run(setting)`, which prints what it
 # found and returns whether all is well.
-PARTS = ("returning", "objects", "contexts", "inference")
-PARTS = ("returning", "tensors", "shipped", "upstream", "objects", "rollback")
+
+PARTS = ("returning", "tensors", "shipped", "upstream", "objects", "contexts", "inference", "rollback")
 
 
 class Setting:

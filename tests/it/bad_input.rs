@@ -21,7 +21,7 @@ pub struct State {
     revisions: BTreeMap<String, Value>,
     settings: Value,
     findings: Vec<String>,
-    files: BTreeMap<PathBuf, Option<Vec<u8>>>,
+    pub files: BTreeMap<PathBuf, Option<Vec<u8>>>,
 }
 
 impl State {

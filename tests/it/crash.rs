@@ -376,6 +376,7 @@ fn write_revision(repo: &mut Repo, revision: ObjectId, out: &Path) {
         import: false,
         force: true,
         message: None,
+        python: None,
     };
     repo.checkout(&options, &context).unwrap();
 }

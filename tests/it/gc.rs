@@ -358,6 +358,7 @@ impl Model {
                 import: false,
                 force: true,
                 message: None,
+                python: None,
             };
             repo.checkout(&options, context).unwrap()
         });

@@ -1,11 +1,13 @@
 //! Behaviour of the whole program, one topic to a file.
 
 mod bad_input;
+mod bad_migration;
 mod bisect;
 mod console;
 mod convert;
 mod corpus;
 mod crash;
+mod declarative;
 mod delta;
 mod errors;
 mod folders;
@@ -14,14 +16,16 @@ mod fsck;
 mod fuzz;
 mod gc;
 mod http;
-mod large;
 mod inference;
+mod large;
 mod layering;
 mod merge;
+mod migrate_ckpt;
 mod migration_order;
 mod migration_simulate;
 mod migration_verbs;
 mod objects;
+mod real_python;
 mod redo;
 mod reference;
 mod scan;

@@ -77,20 +77,24 @@ pub enum EngineError {
         message: String,
     },
     /// The function returned something else than the checkpoint.
-    #[error("{script}: `{function}` returned {type_name} instead of the checkpoint")]
+    #[error("{script}{}: `{function}` returned {type_name} instead of the checkpoint", at(*.line))]
     NotReturned {
         /// The script's file.
         script: String,
+        /// The line of the function, where that is known.
+        line: Option<u32>,
         /// The function.
         function: String,
         /// What it returned.
         type_name: String,
     },
     /// The script put something into the checkpoint that no checkpoint can hold.
-    #[error("{script}: `{path}` holds a {type_name}, which a checkpoint cannot keep")]
+    #[error("{script}{}: `{path}` holds a {type_name}, which a checkpoint cannot keep", at(*.line))]
     CannotStore {
         /// The script's file.
         script: String,
+        /// The line of the function, where that is known.
+        line: Option<u32>,
         /// Where in the checkpoint.
         path: String,
         /// What it is.
@@ -138,7 +142,7 @@ pub enum EngineError {
         extent: u64,
     },
     /// The worker process cannot be started.
-    #[error("cannot start the worker `{}`", program.display())]
+    #[error("cannot start `{}`", program.display())]
     Start {
         /// The executable.
         program: PathBuf,
@@ -152,9 +156,35 @@ pub enum EngineError {
     /// Bytes of a storage cannot be read.
     #[error("cannot read the bytes of a tensor")]
     Read(#[source] io::Error),
+    /// What a function of a script made cannot be.
+    #[error("{script}{}", at(*.line))]
+    Made {
+        /// The script's file.
+        script: String,
+        /// The line of the function.
+        line: Option<u32>,
+        /// Why.
+        #[source]
+        source: Box<EngineError>,
+    },
     /// Computed bytes cannot be written.
     #[error("cannot write the bytes of a computed tensor")]
     Write(#[source] io::Error),
+}
+
+impl EngineError {
+    /// The same with a script and the line on which its function begins, where the error names neither.
+    pub fn of_function(mut self, script: &str, function_line: Option<u32>) -> EngineError {
+        if let EngineError::NotReturned { line, .. } | EngineError::CannotStore { line, .. } = &mut self {
+            *line = line.or(function_line);
+        }
+        match self {
+            EngineError::TooLarge { .. } | EngineError::Expr(_) | EngineError::Index { .. } => {
+                EngineError::Made { script: script.to_owned(), line: function_line, source: Box::new(self) }
+            }
+            other => other,
+        }
+    }
 }
 
 /// One line of a traceback.

@@ -15,6 +15,7 @@ mod evaluate;
 mod expr;
 mod narrow;
 mod pipe;
+mod real;
 mod run;
 mod worker;
 
@@ -29,6 +30,7 @@ use crate::value::{Graph, StorageId};
 pub use error::{EngineError, TraceLine};
 pub use evaluate::evaluate;
 pub use expr::{BinaryOp, Expr, ExprError, FoldOp, Operand, Scalar, Shape, Step, StepId, UnaryOp, Window};
+pub use real::{RealOutcome, run_real};
 pub use run::run;
 pub use worker::worker_main;
 

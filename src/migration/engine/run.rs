@@ -164,8 +164,12 @@ fn told(failure: Failure, script: String, entry: Entry, limits: &Limits) -> Engi
         }
         Failure::Timeout { line } => EngineError::Timeout { script, line, seconds: limits.cpu.as_secs() },
         Failure::Memory => EngineError::Memory { script, limit_bytes: limits.memory_bytes },
-        Failure::NotReturned { type_name } => EngineError::NotReturned { script, function, type_name },
-        Failure::CannotStore { path, type_name } => EngineError::CannotStore { script, path, type_name },
+        Failure::NotReturned { type_name } => {
+            EngineError::NotReturned { script, line: None, function, type_name }
+        }
+        Failure::CannotStore { path, type_name } => {
+            EngineError::CannotStore { script, line: None, path, type_name }
+        }
         Failure::NoEntry => EngineError::NoEntry { script, function },
         Failure::Checkpoint { reason } => EngineError::Checkpoint { reason },
     }

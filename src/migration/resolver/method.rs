@@ -25,7 +25,9 @@ pub(super) fn rollbacks(
         let method = method(step, entry, trained);
         let name = || step.name.clone();
         let method = method.ok_or_else(|| ResolveError::Irreversible { name: name() })?;
-        if method == Method::Script && no_code {
+        // A derived inverse takes no interpreter. Of a script that is only stored, the form is not known.
+        let is_code = entry.filter(|entry| fits(step, entry)).is_none_or(|entry| entry.is_code);
+        if method == Method::Script && no_code && is_code {
             return Err(ResolveError::CodeRequired { name: name(), kind: OperationKind::Rollback });
         }
         operations.push(Operation {

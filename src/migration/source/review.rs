@@ -75,6 +75,15 @@ pub fn review(source: &str) -> io::Result<Result<Vec<Remark>, SyntaxError>> {
     })
 }
 
+/// The line on which a script defines a function, from 1; `None` where it does not, or is no Python.
+pub fn line_of(source: &str, function: &str) -> Option<u32> {
+    let find = |module: &Module<'_>| {
+        let found = module.syntax.body.iter().rev().find(|stmt| binds(stmt, function))?;
+        Some(module.line(found))
+    };
+    python::with_module(source, find).ok()?.ok()?
+}
+
 /// Whether a script gives back what it got, and does nothing else.
 ///
 /// # Errors

@@ -227,7 +227,7 @@ fn structure(graph: &Graph) -> BTreeMap<Path, String> {
 
 /// Where trials run: no history, nothing remembered.
 pub(super) fn trial_sources<'a>(catalogue: &'a Catalogue, lineage: &'a Lineage) -> Sources<'a> {
-    Sources { catalogue, lineage, renamed: Vec::new(), redo: false, remember: false }
+    Sources { catalogue, lineage, renamed: Vec::new(), redo: false, remember: false, python: None }
 }
 
 /// The migration of this name, if it can be run.
