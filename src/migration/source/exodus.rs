@@ -62,7 +62,7 @@ fn does_nothing(body: &[Stmt]) -> bool {
 }
 
 /// Time and name as the name of a file tells them: `Migration_1642482873113_add_owner`.
-pub(super) fn time_and_name(stem: &str) -> Option<(i64, &str)> {
+pub(crate) fn time_and_name(stem: &str) -> Option<(i64, &str)> {
     let (time, name) = stem.strip_prefix("Migration_")?.split_once('_')?;
     let digits = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
     Some((time.parse().ok().filter(|_| digits)?, name))
