@@ -155,7 +155,7 @@ pub fn append(graph: &mut Graph, key: &str, listed: &Listed) -> Result<(), ListE
     let list = list_node(graph, key)?;
     graph.node_mut(list).tail.push(Tail::Append(entry));
     if !is_plain {
-        record(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
+        add_history(graph, Done::Migrate, &listed.name, listed.signature.as_deref());
     }
     Ok(())
 }
@@ -182,7 +182,7 @@ pub fn remove_last(graph: &mut Graph, key: &str, name: &str) -> Result<(), ListE
     if is_plain {
         return Ok(());
     }
-    record(graph, Done::Rollback, name, last.signature.as_deref());
+    add_history(graph, Done::Rollback, name, last.signature.as_deref());
     Ok(())
 }
 
@@ -307,11 +307,41 @@ fn needs_classes(graph: &Graph) -> bool {
     })
 }
 
+/// Makes the place of the checkpoint's own history where the checkpoint has metadata and none yet.
+///
+/// The framework does so before the first script runs, which decides where the key stands among the others.
+pub fn prepare_history(graph: &mut Graph, key: &str) {
+    if !is_plain(graph, key) {
+        history(graph);
+    }
+}
+
 /// Enters in the checkpoint's own history what was done, where it has a place for one.
-pub fn record(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
-    let Some(metadata) = graph.get_in(graph.root, &HISTORY[..2]) else { return };
+pub fn record(graph: &mut Graph, key: &str, done: Done, name: &str, signature: Option<&str>) {
+    if !is_plain(graph, key) {
+        add_history(graph, done, name, signature);
+    }
+}
+
+fn add_history(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>) {
+    let Some(history) = history(graph) else { return };
+    let entry = graph.add(Kind::Dict);
+    let kind = match done {
+        Done::Migrate => "migrate",
+        Done::Rollback => "rollback",
+    };
+    for (key, text) in [("type", kind), ("name", name), ("signature", signature.unwrap_or_default())] {
+        let text = graph.add_str(text);
+        graph.set(entry, key, text);
+    }
+    graph.node_mut(history).tail.push(Tail::Append(entry));
+}
+
+/// The list of the history; made where the checkpoint has metadata to keep it in.
+fn history(graph: &mut Graph) -> Option<NodeId> {
+    let metadata = graph.get_in(graph.root, &HISTORY[..2])?;
     if !matches!(graph.kind(metadata), Kind::Dict) {
-        return;
+        return None;
     }
     let mut place = metadata;
     for key in &HISTORY[2..] {
@@ -325,19 +355,7 @@ pub fn record(graph: &mut Graph, done: Done, name: &str, signature: Option<&str>
             }
         };
     }
-    if !matches!(graph.kind(place), Kind::List) {
-        return;
-    }
-    let entry = graph.add(Kind::Dict);
-    let kind = match done {
-        Done::Migrate => "migrate",
-        Done::Rollback => "rollback",
-    };
-    for (key, text) in [("type", kind), ("name", name), ("signature", signature.unwrap_or_default())] {
-        let text = graph.add_str(text);
-        graph.set(entry, key, text);
-    }
-    graph.node_mut(place).tail.push(Tail::Append(entry));
+    matches!(graph.kind(place), Kind::List).then_some(place)
 }
 
 #[cfg(test)]
@@ -387,6 +405,34 @@ mod tests {
         let names: Vec<_> = graph.elements(list).map(|entry| graph.as_str(entry).unwrap()).collect();
         assert_eq!(names, ["0_a", "3_d"]);
         assert!(executed(&graph).is_empty());
+    }
+
+    #[test]
+    fn the_history_stands_where_it_stood_before_the_script() {
+        let mut graph = with_history();
+        let metadata = graph.get_in(graph.root, &HISTORY[..2]).unwrap();
+        prepare_history(&mut graph, "migrations");
+        let edited = graph.add_str("by the script");
+        graph.set(metadata, "edited", edited);
+        record(&mut graph, "migrations", Done::Migrate, "m1", None);
+        let keys: Vec<_> =
+            graph.items(metadata).into_iter().map(|(key, _)| graph.as_str(key).unwrap()).collect();
+        assert_eq!(keys, ["migrations", "edited"]);
+        assert_eq!(executed(&graph), [("m1".to_owned(), Some(String::new()))]);
+    }
+
+    #[test]
+    fn only_a_dict_has_a_place_for_a_list() {
+        let mut graph = with_history();
+        assert!(has_place(&graph));
+        for (module, name, expected) in [("models", "Net", false), ("collections", "OrderedDict", true)] {
+            let class = graph.add(Kind::Global { module: module.into(), name: name.into() });
+            let args = graph.add(Kind::Tuple(vec![]));
+            graph.root = graph.add(Kind::Reduce { callee: class, args });
+            assert_eq!(has_place(&graph), expected);
+        }
+        graph.root = graph.add(Kind::List);
+        assert!(!has_place(&graph));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
-use crate::migration::plan::{OperationKind, Warning};
+use crate::migration::plan::OperationKind;
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
@@ -17,7 +17,7 @@ use super::catalogue::group_rows;
 use super::import::ImportOptions;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
-use super::run::{Failed, Position, Sources, Word};
+use super::run::{Failed, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -121,13 +121,9 @@ impl Repo {
         context: &Context<'_>,
         redo: bool,
     ) -> Result<(ObjectId, Word), RepoError> {
-        let Planned { row, revision, lineage, catalogue, plan } = planned;
-        let renamed = plan.warnings.iter().filter_map(|warning| match warning {
-            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
-            _ => None,
-        });
-        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), redo };
-        let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
+        let Planned { row, catalogue, plan, .. } = planned;
+        let sources = Sources::of(planned, redo);
+        let mut position = planned.position();
         let mut steps: Vec<Step> = Vec::new();
         let mut word = Word::default();
         for operation in &plan.operations {
@@ -463,7 +459,7 @@ fn preallocate(file: &DurableFile, tree: &Tree) -> std::io::Result<()> {
 }
 
 /// A failure to write the file is the file's; any other is the store's.
-fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
+pub(super) fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
     match error {
         snapshot::SnapshotError::Store(crate::store::StoreError::Sink { source, .. }) => {
             RepoError::io("write", path)(source)

@@ -136,9 +136,14 @@ impl Repo {
         let known = parent.as_ref().map(|(_, revision)| revision);
         let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
 
+        let base = match &parent {
+            Some((_, revision)) => Some(snapshot::read_tree(&self.reader(), &revision.tree)?),
+            None => None,
+        };
         context.progress.begin("importing", source.bytes());
         let mut writer = self.store.writer(&self.ledger);
-        let snapshot = snapshot::write_file(&source, &scanned, &graph, &mut writer, context.progress)?;
+        let snapshot =
+            snapshot::write_file(&source, &scanned, &graph, base.as_ref(), &mut writer, context.progress)?;
         context.progress.end();
         let now = open_file(&path)?.metadata().map_err(RepoError::io("read", &path))?;
         if Stamp::of(&now) != before {

@@ -1,6 +1,7 @@
 //! The operations on a store, one to a file.
 
 mod baseline;
+mod bisect;
 mod branch;
 mod catalogue;
 mod checkout;
@@ -15,6 +16,7 @@ mod lock;
 mod log;
 mod ls;
 mod merge;
+pub mod migration;
 mod name;
 mod needs;
 mod numbers;
@@ -23,6 +25,7 @@ mod perform;
 mod plan;
 mod redo;
 mod run;
+mod scratch;
 mod show;
 mod state;
 mod status;
@@ -30,6 +33,7 @@ mod values;
 mod working;
 
 pub use baseline::{BaselineOptions, BaselineReport};
+pub use bisect::{BisectError, BisectOptions, BisectReport, BisectRun, BisectStep, Verdict};
 pub use branch::{DeleteReport, RefReport};
 pub use catalogue::CatalogueSource;
 pub use checkout::{CheckoutOptions, CheckoutReport};

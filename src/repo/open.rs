@@ -99,6 +99,11 @@ impl Repo {
         }
     }
 
+    /// A store whose parts are open.
+    pub(super) fn assemble(directory: PathBuf, store: Store, ledger: Ledger) -> Repo {
+        Repo { directory, store, ledger }
+    }
+
     /// The directory that holds the store.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -95,7 +95,7 @@ impl Repo {
         }
         let Ok(graph) = format::decode(&scanned.outline, &limits) else { return Ok(FileState::Unknown) };
         let mut writer = self.store.writer(&self.ledger);
-        let snapshot = crate::snapshot::write_file(&source, &scanned, &graph, &mut writer, progress);
+        let snapshot = crate::snapshot::write_file(&source, &scanned, &graph, None, &mut writer, progress);
         // The writer is dropped unfinished: nothing of this stays.
         let Ok(snapshot) = snapshot else { return Ok(FileState::Unknown) };
         drop(writer);

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::object::ObjectId;
 use crate::progress::Progress;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
 use super::{SnapshotError, Tree, TreePart};
 
@@ -29,21 +29,43 @@ pub fn export(
         progress.advance(bytes.len() as u64);
         sink(bytes)
     };
-    let failed = |id: ObjectId| move |source| crate::store::StoreError::Sink { id, source };
-    for part in &tree.parts {
-        let stored = match *part {
-            TreePart::Literal(bytes) => {
-                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(rest.len());
-                let (head, tail) = rest.split_at(bytes);
-                rest = tail;
-                pass(head).map_err(failed(tree.literals.object))?;
-                continue;
+    let objects: Vec<(usize, ObjectId)> =
+        tree.parts.iter().enumerate().filter_map(|(at, part)| Some((at, object(tree, part)?))).collect();
+    // The first part that was not begun. Objects are read ahead, and what lies between them is put in.
+    let mut next = 0;
+    reader.copy_each(&mut objects.iter().map(|(_, id)| *id), &mut |place, bytes| {
+        while next <= objects[place].0 {
+            if let TreePart::Literal(length) = tree.parts[next] {
+                pass(take(&mut rest, length))?;
             }
-            TreePart::Skeleton => tree.skeleton,
-            TreePart::Extra(place) => tree.extras[place as usize].1,
-            TreePart::Storage(place) => tree.storages[place as usize].content,
-        };
-        reader.copy_to(&stored.object, &mut pass)?;
+            next += 1;
+        }
+        pass(bytes)
+    })?;
+    for part in &tree.parts[next..] {
+        if let TreePart::Literal(length) = *part {
+            let id = tree.literals.object;
+            pass(take(&mut rest, length)).map_err(|source| StoreError::Sink { id, source })?;
+        }
     }
     Ok(hasher.finalize().into())
+}
+
+/// The object that a part is; `None` for literal bytes.
+fn object(tree: &Tree, part: &TreePart) -> Option<ObjectId> {
+    let stored = match *part {
+        TreePart::Literal(_) => return None,
+        TreePart::Skeleton => tree.skeleton,
+        TreePart::Extra(place) => tree.extras[place as usize].1,
+        TreePart::Storage(place) => tree.storages[place as usize].content,
+    };
+    Some(stored.object)
+}
+
+/// The next literal bytes. Trees are checked to have as many as their parts take.
+fn take<'a>(rest: &mut &'a [u8], bytes: u64) -> &'a [u8] {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(rest.len());
+    let (head, tail) = rest.split_at(bytes);
+    *rest = tail;
+    head
 }

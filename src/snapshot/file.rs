@@ -4,12 +4,13 @@ use std::io::{self, Read};
 
 use crate::format::{Part, Scanned, Source, Span};
 use crate::object::ObjectId;
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::store::{Hint, Writer};
-use crate::value::{Graph, Storage, StorageId};
+use crate::value::{Graph, StorageId};
 
-use super::graph::{item_bytes, tensors};
+use super::graph::{hints, tensors};
 use super::inflate::Inflated;
+use super::likeness::likes;
 use super::{SnapshotError, Stored, Tree, TreePart, TreeStorage};
 
 /// A file that was stored.
@@ -25,7 +26,8 @@ pub struct FileSnapshot {
 
 /// Stores a file that was scanned, in one pass over its bytes.
 ///
-/// Checks the CRC-32 of every storage that the container gives one for.
+/// Checks the CRC-32 of every storage that the container gives one for. Tensors may be stored as differences
+/// to those of `base`, a checkpoint that this one came from.
 ///
 /// # Errors
 ///
@@ -34,15 +36,24 @@ pub fn write_file(
     source: &dyn Source,
     scanned: &Scanned,
     graph: &Graph,
+    base: Option<&Tree>,
     writer: &mut Writer<'_>,
     progress: &dyn Progress,
 ) -> Result<FileSnapshot, SnapshotError> {
     let outline = &scanned.outline;
-    let hints = item_bytes(graph);
-    let mut hasher = blake3::Hasher::new();
+    let tensors = tensors(graph, &|id: StorageId| Some(id.0));
+    let mut hints = hints(graph);
+    if let Some(base) = base {
+        for (hint, like) in hints.iter_mut().zip(likes(&tensors, &outline.storages, base)) {
+            *hint = hint.like(like);
+        }
+    }
     let mut literals = Vec::new();
     let mut parts = Vec::with_capacity(outline.parts.len());
-    let mut storages: Vec<Option<TreeStorage>> = vec![None; outline.storages.len()];
+    // In the order in which they are queued.
+    let mut queued = Vec::with_capacity(outline.storages.len());
+    let mut is_queued = vec![false; outline.storages.len()];
+    writer.begin_whole();
     for part in &outline.parts {
         let bytes = match part {
             Part::Literal(bytes) => {
@@ -60,27 +71,36 @@ pub fn write_file(
             }
             Part::Storage(id) => {
                 parts.push(TreePart::Storage(id.0));
-                let span = scanned.spans[id.index()];
-                let storage = &outline.storages[id.index()];
-                let hint = Hint { item_bytes: hints[id.index()] };
-                let stored = write_span(source, span, storage, hint, writer, &mut |bytes| {
-                    hasher.update(bytes);
-                    progress.advance(bytes.len() as u64);
-                })?;
-                storages[id.index()] = Some(stored);
+                let place = id.index();
+                let (span, bytes) = (scanned.spans[place], outline.storages[place].bytes);
+                let covered = queue_span(source, span, bytes, hints[place], writer, progress)?;
+                queued.push((place, covered));
+                is_queued[place] = true;
                 continue;
             }
         };
-        hasher.update(bytes);
+        writer.literal(bytes);
         progress.advance(bytes.len() as u64);
     }
+    let file = writer.finish_whole()?;
     // Storages that lie in the file in another form than their bytes are stored all the same.
-    for (place, stored) in storages.iter_mut().enumerate() {
-        if stored.is_none() {
-            let (span, storage) = (scanned.spans[place], &outline.storages[place]);
-            let hint = Hint { item_bytes: hints[place] };
-            *stored = Some(write_span(source, span, storage, hint, writer, &mut |_| ())?);
+    for place in (0..outline.storages.len()).filter(|place| !is_queued[*place]) {
+        let (span, bytes) = (scanned.spans[place], outline.storages[place].bytes);
+        let covered = queue_span(source, span, bytes, hints[place], writer, &Silent)?;
+        queued.push((place, covered));
+    }
+    let mut storages: Vec<Option<TreeStorage>> = vec![None; outline.storages.len()];
+    for ((place, covered), put) in queued.into_iter().zip(writer.settle()?) {
+        let key = outline.storages[place].key.clone();
+        let found = covered.unwrap_or(put.crc32);
+        match scanned.spans[place].crc32 {
+            Some(expected) if expected != found => {
+                return Err(SnapshotError::Crc { key, expected, found });
+            }
+            _ => {}
         }
+        let content = Stored { object: put.id, bytes: put.bytes };
+        storages[place] = Some(TreeStorage { key, content, crc32: put.crc32 });
     }
     let plain = Hint::default();
     let skeleton = write_bytes(writer, &outline.skeleton, plain)?;
@@ -98,10 +118,10 @@ pub fn write_file(
         storages: storages.into_iter().flatten().collect(),
         literals,
         parts,
-        tensors: tensors(graph, &|id: StorageId| Some(id.0)),
+        tensors,
     };
     let id = writer.put(&tree.encode(), plain)?;
-    Ok(FileSnapshot { id, tree, file: hasher.finalize().into() })
+    Ok(FileSnapshot { id, tree, file })
 }
 
 /// Stores bytes from memory.
@@ -113,56 +133,43 @@ pub(super) fn write_bytes(
     Ok(Stored { object: writer.put(bytes, hint)?, bytes: bytes.len() as u64 })
 }
 
-fn write_span(
+/// Queues a storage of so many bytes. Where it lies deflated, returns the CRC-32 of all that it inflates to,
+/// which is what the container's covers then.
+fn queue_span(
     source: &dyn Source,
     span: Span,
-    storage: &Storage,
+    bytes: u64,
     hint: Hint,
     writer: &mut Writer<'_>,
-    tap: &mut dyn FnMut(&[u8]),
-) -> Result<TreeStorage, SnapshotError> {
-    let mut crc = crc32fast::Hasher::new();
-    let mut reader = SpanReader { source, offset: span.offset, rest: span.bytes };
-    let mut tap = |bytes: &[u8]| {
-        crc.update(bytes);
-        tap(bytes);
+    progress: &dyn Progress,
+) -> Result<Option<u32>, SnapshotError> {
+    let mut reader = SpanReader { source, span, read: 0, progress };
+    let Some(skipped) = span.inflated else {
+        writer.enqueue(&mut reader, bytes, hint)?;
+        return Ok(None);
     };
-    // What the container's CRC-32 covers: the storage, or all that it inflates to.
-    let (object, covered) = match span.inflated {
-        None => (writer.put_stream(&mut reader, storage.bytes, hint, &mut tap)?, None),
-        Some(skipped) => {
-            let mut inflated = Inflated::new(reader);
-            inflated.skip(skipped).map_err(SnapshotError::Inflate)?;
-            let object = writer.put_stream(&mut inflated, storage.bytes, hint, &mut tap)?;
-            (object, Some(inflated.finish().map_err(SnapshotError::Inflate)?))
-        }
-    };
-    let crc32 = crc.finalize();
-    let found = covered.unwrap_or(crc32);
-    match span.crc32 {
-        Some(expected) if expected != found => {
-            Err(SnapshotError::Crc { key: storage.key.clone(), expected, found })
-        }
-        _ => {
-            let content = Stored { object, bytes: storage.bytes };
-            Ok(TreeStorage { key: storage.key.clone(), content, crc32 })
-        }
-    }
+    let mut inflated = Inflated::new(reader);
+    inflated.skip(skipped).map_err(SnapshotError::Inflate)?;
+    writer.enqueue(&mut inflated, bytes, hint)?;
+    inflated.finish().map(Some).map_err(SnapshotError::Inflate)
 }
 
 /// A run of a source's bytes as a stream.
 struct SpanReader<'a> {
     source: &'a dyn Source,
-    offset: u64,
-    rest: u64,
+    span: Span,
+    /// How much of it was read.
+    read: u64,
+    progress: &'a dyn Progress,
 }
 
 impl Read for SpanReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = buffer.len().min(usize::try_from(self.rest).unwrap_or(usize::MAX));
-        self.source.read_at(self.offset, &mut buffer[..length])?;
-        self.offset += length as u64;
-        self.rest -= length as u64;
+        let rest = self.span.bytes - self.read;
+        let length = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+        self.source.read_at(self.span.offset + self.read, &mut buffer[..length])?;
+        self.read += length as u64;
+        self.progress.advance(length as u64);
         Ok(length)
     }
 }

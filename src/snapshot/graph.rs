@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::format::{self, Outline, Part, StorageFacts};
 use crate::object::ObjectId;
 use crate::store::{Hint, Writer};
-use crate::value::{Graph, StorageId, places};
+use crate::value::{Dtype, Graph, Kind, StorageId, places};
 
 use super::file::write_bytes;
 use super::{SnapshotError, Stored, Tree, TreePart, TreeStorage, TreeTensor};
@@ -30,9 +30,8 @@ pub fn write_content(
     bytes: u64,
     hint: Hint,
 ) -> Result<Content, SnapshotError> {
-    let mut crc = crc32fast::Hasher::new();
-    let object = writer.put_stream(source, bytes, hint, &mut |bytes| crc.update(bytes))?;
-    Ok(Content { stored: Stored { object, bytes }, crc32: crc.finalize() })
+    let put = writer.put_stream(source, bytes, hint)?;
+    Ok(Content { stored: Stored { object: put.id, bytes }, crc32: put.crc32 })
 }
 
 /// Stores a graph as a checkpoint like another: same format, attributes and extras.
@@ -119,14 +118,21 @@ pub(super) fn tensors(graph: &Graph, place: &dyn Fn(StorageId) -> Option<u32>) -
     found.collect()
 }
 
-/// Length in bytes of one element of each storage, by the tensors that look into it; 0 where none does.
-pub(super) fn item_bytes(graph: &Graph) -> Vec<u8> {
-    let mut out = vec![0; graph.storages.len()];
+/// What is known of the numbers in each storage, by the tensors that look into it.
+pub(super) fn hints(graph: &Graph) -> Vec<Hint> {
+    let mut out = vec![Hint::default(); graph.storages.len()];
     for node in &graph.nodes {
-        if let crate::value::Kind::Tensor(tensor) = &node.kind {
-            let bytes = u8::try_from(tensor.dtype.item_bytes()).unwrap_or_default();
-            out[tensor.storage.storage.index()] = bytes;
+        if let Kind::Tensor(tensor) = &node.kind {
+            out[tensor.storage.storage.index()] = Hint::items(number_bytes(tensor.dtype));
         }
     }
     out
+}
+
+/// Length in bytes of the numbers of an element.
+fn number_bytes(dtype: Dtype) -> u64 {
+    match dtype {
+        Dtype::C128 | Dtype::C64 | Dtype::C32 => dtype.item_bytes() / 2,
+        _ => dtype.item_bytes(),
+    }
 }

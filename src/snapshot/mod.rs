@@ -9,6 +9,7 @@ mod export;
 mod file;
 mod graph;
 mod inflate;
+mod likeness;
 mod load;
 mod tree;
 mod wire;

@@ -1,5 +1,7 @@
 //! How the bytes of a record are stored.
 
+use crate::object::ObjectId;
+
 use super::layout::MAX_FRAME_BYTES;
 use super::list::MAX_LIST_BYTES;
 
@@ -15,6 +17,8 @@ pub enum Codec {
     Frames,
     /// Split into planes of equal significance, each raw or compressed with zstd.
     Planes,
+    /// Differences to the numbers of another record, as planes.
+    Delta,
 }
 
 impl Codec {
@@ -25,6 +29,7 @@ impl Codec {
             Codec::Zstd => 1,
             Codec::Frames => 2,
             Codec::Planes => 3,
+            Codec::Delta => 4,
         }
     }
 
@@ -35,6 +40,7 @@ impl Codec {
             1 => Some(Codec::Zstd),
             2 => Some(Codec::Frames),
             3 => Some(Codec::Planes),
+            4 => Some(Codec::Delta),
             _ => None,
         }
     }
@@ -43,7 +49,9 @@ impl Codec {
     pub(super) fn allows(self, stored_bytes: u64, raw_bytes: u64) -> bool {
         match self {
             Codec::Raw => stored_bytes == raw_bytes && raw_bytes <= MAX_FRAME_BYTES,
-            Codec::Zstd | Codec::Planes => stored_bytes < raw_bytes && raw_bytes <= MAX_FRAME_BYTES,
+            Codec::Zstd | Codec::Planes | Codec::Delta => {
+                stored_bytes < raw_bytes && raw_bytes <= MAX_FRAME_BYTES
+            }
             Codec::Frames => stored_bytes <= MAX_LIST_BYTES,
         }
     }
@@ -68,12 +76,20 @@ pub struct Hint {
     ///
     /// A complex number is two numbers.
     pub item_bytes: u8,
+    /// An object of the same length that is much alike: the same tensor before a training step.
+    pub base: Option<ObjectId>,
 }
 
 impl Hint {
     /// The hint for numbers of this many bytes, from the first byte on.
     pub fn items(item_bytes: u64) -> Hint {
-        Hint { item_bytes: u8::try_from(item_bytes).unwrap_or(0) }
+        Hint { item_bytes: u8::try_from(item_bytes).unwrap_or(0), base: None }
+    }
+
+    /// The same, with something that the bytes are much like.
+    #[must_use]
+    pub fn like(self, base: Option<ObjectId>) -> Hint {
+        Hint { base, ..self }
     }
 }
 
@@ -103,7 +119,7 @@ mod tests {
     #[test]
     fn numbers_lead_back_to_the_codec() {
         let known: Vec<Codec> = (0..=255).filter_map(Codec::from_number).collect();
-        assert_eq!(known.len(), 4);
+        assert_eq!(known.len(), 5);
         assert!(known.iter().all(|codec| Codec::from_number(codec.number()) == Some(*codec)));
     }
 }

@@ -3,6 +3,7 @@
 use zstd::bulk::Decompressor;
 
 use super::codec::Codec;
+use super::delta;
 use super::encode::table_bytes;
 use super::error::Damage;
 use super::frame::Frame;
@@ -12,6 +13,8 @@ use super::planes;
 pub(super) struct Decoder {
     /// The stored form to be decoded.
     pub stored: Frame,
+    /// What a record at hand is a difference to.
+    pub base: Frame,
     zstd: Decompressor<'static>,
     planes: Vec<u8>,
 }
@@ -19,11 +22,12 @@ pub(super) struct Decoder {
 impl Decoder {
     pub fn new() -> Decoder {
         let zstd = Decompressor::new().expect("zstd makes a context while there is memory");
-        Decoder { stored: Frame::default(), zstd, planes: Vec::new() }
+        Decoder { stored: Frame::default(), base: Frame::default(), zstd, planes: Vec::new() }
     }
 
-    /// Decodes [`stored`](Decoder::stored) into `raw`, which it must fill exactly.
-    pub fn decode(&mut self, codec: Codec, raw: &mut [u8]) -> Result<(), Damage> {
+    /// Decodes [`stored`](Decoder::stored) into `raw`, which it must fill exactly. `base` is what
+    /// differences are to.
+    pub fn decode(&mut self, codec: Codec, raw: &mut [u8], base: &[u8]) -> Result<(), Damage> {
         let stored = self.stored.payload();
         match codec {
             Codec::Raw if stored.len() == raw.len() => {
@@ -32,7 +36,17 @@ impl Decoder {
             }
             Codec::Raw => Err(Damage::Lengths),
             Codec::Zstd => inflate(&mut self.zstd, stored, raw),
-            Codec::Planes => decode_planes(&mut self.zstd, &mut self.planes, stored, raw),
+            Codec::Planes => match stored.first() {
+                Some(2 | 4 | 8) => decode_planes(&mut self.zstd, &mut self.planes, stored, raw).map(|_| ()),
+                _ => Err(Damage::Decode),
+            },
+            Codec::Delta if base.len() == raw.len() => {
+                let (_, planes) = delta::Head::parse(stored)?;
+                let item_bytes = decode_planes(&mut self.zstd, &mut self.planes, planes, raw)?;
+                delta::add(item_bytes, raw, base);
+                Ok(())
+            }
+            Codec::Delta => Err(Damage::Lengths),
             Codec::Frames => Err(Damage::Kind),
         }
     }
@@ -45,14 +59,15 @@ fn inflate(zstd: &mut Decompressor<'_>, stored: &[u8], raw: &mut [u8]) -> Result
     }
 }
 
+/// Puts planes together, and tells the length of an item.
 fn decode_planes(
     zstd: &mut Decompressor<'_>,
     inflated: &mut Vec<u8>,
     stored: &[u8],
     raw: &mut [u8],
-) -> Result<(), Damage> {
+) -> Result<usize, Damage> {
     let item_bytes = match stored.first() {
-        Some(&item_bytes @ (2 | 4 | 8)) => usize::from(item_bytes),
+        Some(&item_bytes @ (1 | 2 | 4 | 8)) => usize::from(item_bytes),
         _ => return Err(Damage::Decode),
     };
     let (table, mut rest) = stored.split_at_checked(table_bytes(item_bytes)).ok_or(Damage::Decode)?;
@@ -82,7 +97,7 @@ fn decode_planes(
     }
     tail.copy_from_slice(rest);
     planes::join(&all[..item_bytes], whole);
-    Ok(())
+    Ok(item_bytes)
 }
 
 #[cfg(test)]
@@ -114,7 +129,7 @@ mod tests {
             decoder.stored.set_len(stored.len());
             decoder.stored.payload_mut().copy_from_slice(stored);
             let mut raw = vec![0; raw_bytes];
-            decoder.decode(Codec::Planes, &mut raw).map(|()| raw)
+            decoder.decode(Codec::Planes, &mut raw, &[]).map(|()| raw)
         };
         let sound = planes([0; 4], 3);
         assert_eq!(decode(&sound, 23).unwrap()[20..], [9; 3]);
@@ -145,13 +160,17 @@ mod tests {
     proptest! {
         #[test]
         fn any_stored_form_decodes_or_is_refused(
-            codec in 0..4_u8,
+            codec in 0..5_u8,
             item in prop::sample::select(vec![0, 1, 2, 4, 8, 255_u8]),
             planes in prop::collection::vec((0..3_u8, 0..40_u32), 8),
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             raw_bytes in 0..200_usize,
         ) {
-            let mut stored = vec![item];
+            let mut stored = Vec::new();
+            if codec == Codec::Delta.number() {
+                stored.extend(delta::Head { depth: 1, base: crate::object::ObjectId::of(&[]) }.to_bytes());
+            }
+            stored.push(item);
             for (form, length) in planes {
                 stored.push(form);
                 stored.extend(length.to_le_bytes());
@@ -161,7 +180,7 @@ mod tests {
             decoder.stored.set_len(stored.len());
             decoder.stored.payload_mut().copy_from_slice(&stored);
             // That it returns is the point; records are proved by their names afterwards.
-            let _ = decoder.decode(Codec::from_number(codec).unwrap(), &mut vec![0; raw_bytes]);
+            let _ = decoder.decode(Codec::from_number(codec).unwrap(), &mut vec![0; raw_bytes], &vec![7; raw_bytes]);
         }
     }
 }

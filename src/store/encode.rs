@@ -4,6 +4,7 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 use super::codec::{Codec, Compression, Hint};
+use super::delta;
 use super::frame::Frame;
 use super::planes;
 
@@ -27,6 +28,7 @@ pub(super) struct Encoder {
     matches: Compressor<'static>,
     symbols: Compressor<'static>,
     sample: Vec<u8>,
+    difference: Vec<u8>,
     plane: Vec<u8>,
     out: Frame,
 }
@@ -46,6 +48,16 @@ enum Form {
 enum Plan {
     Whole(Form),
     Planes([Form; 8]),
+    Delta([Form; 8]),
+}
+
+/// Numbers that a record may be stored as differences to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Base<'a> {
+    /// As many bytes as the record has.
+    pub bytes: &'a [u8],
+    /// What is to be said of them in the stored form.
+    pub head: delta::Head,
 }
 
 impl Encoder {
@@ -62,23 +74,31 @@ impl Encoder {
             matches,
             symbols,
             sample: Vec::new(),
+            difference: Vec::new(),
             plane: Vec::new(),
             out: Frame::default(),
         }
     }
 
     /// Replaces the payload by its stored form and tells how that is made.
-    pub fn encode(&mut self, frame: &mut Frame, hint: Hint) -> Codec {
+    ///
+    /// It is stored as differences to `base` where they are clearly shorter.
+    pub fn encode(&mut self, frame: &mut Frame, hint: Hint, base: Option<Base<'_>>) -> Codec {
         let raw_bytes = frame.payload().len();
         if self.compression == Compression::None || raw_bytes < MIN_BYTES {
             return Codec::Raw;
         }
-        let (codec, stored) = match self.plan(frame.payload(), hint) {
+        let base = base.filter(|base| base.bytes.len() == raw_bytes);
+        let (codec, stored) = match self.plan(frame.payload(), hint, base) {
             Plan::Whole(Form::Raw) => return Codec::Raw,
             Plan::Whole(form) => (Codec::Zstd, self.encode_whole(form, frame.payload())),
             Plan::Planes(forms) => {
                 let item_bytes = usize::from(hint.item_bytes);
-                (Codec::Planes, Some(self.encode_planes(&forms, item_bytes, frame.payload())))
+                (Codec::Planes, Some(self.encode_planes(&forms, item_bytes, frame.payload(), &[])))
+            }
+            Plan::Delta(forms) => {
+                let base = base.expect("differences are planned only where there is a base");
+                (Codec::Delta, Some(self.encode_delta(&forms, hint, frame.payload(), base)))
             }
         };
         let Some(stored) = stored.filter(|stored| *stored <= worthwhile_bytes(raw_bytes)) else {
@@ -90,8 +110,41 @@ impl Encoder {
     }
 
     /// Finds the way that makes a sample smallest.
-    fn plan(&mut self, bytes: &[u8], hint: Hint) -> Plan {
+    fn plan(&mut self, bytes: &[u8], hint: Hint, base: Option<Base<'_>>) -> Plan {
         let mut sample = std::mem::take(&mut self.sample);
+        self.take_sample(bytes, &mut sample);
+        let (mut best, form) = self.best_form(&sample);
+        let mut plan = Plan::Whole(form);
+        let item_bytes = usize::from(hint.item_bytes);
+        if let 2 | 4 | 8 = item_bytes {
+            let (total, forms) = self.best_planes(item_bytes, &sample);
+            if total < best {
+                best = total;
+                plan = Plan::Planes(forms);
+            }
+        }
+        if let Some(base) = base {
+            let mut difference = std::mem::take(&mut self.difference);
+            let mut base_sample = Vec::new();
+            self.take_sample(base.bytes, &mut base_sample);
+            let item_bytes = delta_item_bytes(hint);
+            difference.resize(difference.len().max(sample.len()), 0);
+            delta::subtract(item_bytes, &sample, &base_sample, &mut difference[..sample.len()]);
+            let (total, forms) = self.best_planes(item_bytes, &difference[..sample.len()]);
+            self.difference = difference;
+            // Two records have to be read then.
+            if total + delta::HEAD_BYTES < worthwhile_bytes(best) {
+                best = total;
+                plan = Plan::Delta(forms);
+            }
+        }
+        let pays = best <= worthwhile_bytes(sample.len());
+        self.sample = sample;
+        if pays { plan } else { Plan::Whole(Form::Raw) }
+    }
+
+    /// A part of the bytes, or all, that tells how they are best stored.
+    fn take_sample(&self, bytes: &[u8], sample: &mut Vec<u8>) {
         sample.clear();
         if bytes.len() <= SAMPLED_BYTES || self.compression == Compression::Max {
             sample.extend_from_slice(bytes);
@@ -103,34 +156,27 @@ impl Encoder {
                 sample.extend_from_slice(&bytes[start..start + SLICE_BYTES]);
             }
         }
-        let (mut best, form) = self.best_form(&sample);
-        let mut plan = Plan::Whole(form);
-        let item_bytes = usize::from(hint.item_bytes);
-        if let 2 | 4 | 8 = item_bytes {
-            let mut plane = std::mem::take(&mut self.plane);
-            plane.resize(sample.len() / item_bytes, 0);
-            let mut forms = [Form::Raw; 8];
-            let mut total = table_bytes(item_bytes);
-            for (significance, form) in forms[..item_bytes].iter_mut().enumerate() {
-                planes::split(item_bytes, significance, &sample, &mut plane);
-                // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
-                let (bytes, best) = if symbols_bytes(&plane) <= worthwhile_bytes(plane.len()) {
-                    self.best_form(&plane)
-                } else {
-                    (plane.len(), Form::Raw)
-                };
-                *form = best;
-                total += bytes;
-            }
-            self.plane = plane;
-            if total < best {
-                best = total;
-                plan = Plan::Planes(forms);
-            }
+    }
+
+    /// The smallest forms of the planes of some numbers, and about their length together.
+    fn best_planes(&mut self, item_bytes: usize, sample: &[u8]) -> (usize, [Form; 8]) {
+        let mut plane = std::mem::take(&mut self.plane);
+        plane.resize(sample.len() / item_bytes, 0);
+        let mut forms = [Form::Raw; 8];
+        let mut total = table_bytes(item_bytes);
+        for (significance, form) in forms[..item_bytes].iter_mut().enumerate() {
+            planes::split(item_bytes, significance, sample, &mut plane);
+            // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
+            let (bytes, best) = if symbols_bytes(&plane) <= worthwhile_bytes(plane.len()) {
+                self.best_form(&plane)
+            } else {
+                (plane.len(), Form::Raw)
+            };
+            *form = best;
+            total += bytes;
         }
-        let pays = best <= worthwhile_bytes(sample.len());
-        self.sample = sample;
-        if pays { plan } else { Plan::Whole(Form::Raw) }
+        self.plane = plane;
+        (total, forms)
     }
 
     /// The smallest form of some bytes, and about its length.
@@ -151,14 +197,28 @@ impl Encoder {
         self.compress(form, bytes, 0, limit)
     }
 
-    fn encode_planes(&mut self, forms: &[Form; 8], item_bytes: usize, bytes: &[u8]) -> usize {
+    fn encode_delta(&mut self, forms: &[Form; 8], hint: Hint, bytes: &[u8], base: Base<'_>) -> usize {
+        let mut difference = std::mem::take(&mut self.difference);
+        difference.resize(difference.len().max(bytes.len()), 0);
+        let item_bytes = delta_item_bytes(hint);
+        delta::subtract(item_bytes, bytes, base.bytes, &mut difference[..bytes.len()]);
+        let head = base.head.to_bytes();
+        let stored = self.encode_planes(forms, item_bytes, &difference[..bytes.len()], &head);
+        self.difference = difference;
+        stored
+    }
+
+    /// Writes planes after `head`.
+    fn encode_planes(&mut self, forms: &[Form; 8], item_bytes: usize, bytes: &[u8], head: &[u8]) -> usize {
         let items = bytes.len() / item_bytes;
         let (whole, tail) = bytes.split_at(items * item_bytes);
         let mut plane = std::mem::take(&mut self.plane);
         plane.resize(items, 0);
-        let mut at = table_bytes(item_bytes);
+        let table = head.len();
+        let mut at = table + table_bytes(item_bytes);
         self.out.set_len(at + bytes.len());
-        self.out.payload_mut()[0] = item_bytes as u8;
+        self.out.payload_mut()[..table].copy_from_slice(head);
+        self.out.payload_mut()[table] = item_bytes as u8;
         for (significance, &form) in forms[..item_bytes].iter().enumerate() {
             let mut compressed = None;
             if form != Form::Raw {
@@ -170,7 +230,7 @@ impl Encoder {
                 planes::split(item_bytes, significance, whole, &mut out[at..at + items]);
                 items
             });
-            let entry = &mut out[1 + 5 * significance..][..5];
+            let entry = &mut out[table + 1 + 5 * significance..][..5];
             entry[0] = u8::from(compressed.is_some());
             entry[1..].copy_from_slice(&(length as u32).to_le_bytes());
             at += length;
@@ -185,6 +245,14 @@ impl Encoder {
         let zstd = if form == Form::Symbols { &mut self.symbols } else { &mut self.matches };
         // zstd fails where the room is too short: what does not shrink enough.
         zstd.compress_to_buffer(bytes, &mut self.out.payload_mut()[at..at + limit]).ok()
+    }
+}
+
+/// Length of the numbers that differences are taken of; single bytes where nothing is known.
+fn delta_item_bytes(hint: Hint) -> usize {
+    match hint.item_bytes {
+        item_bytes @ (2 | 4 | 8) => usize::from(item_bytes),
+        _ => 1,
     }
 }
 
@@ -228,12 +296,12 @@ mod tests {
         let mut frame = Frame::default();
         frame.set_len(bytes.len());
         frame.payload_mut().copy_from_slice(bytes);
-        let codec = Encoder::new(compression).encode(&mut frame, Hint::items(item_bytes));
+        let codec = Encoder::new(compression).encode(&mut frame, Hint::items(item_bytes), None);
         let stored = frame.payload().len();
         let mut raw = vec![0; bytes.len()];
         let mut decoder = Decoder::new();
         decoder.stored = frame;
-        decoder.decode(codec, &mut raw).unwrap();
+        decoder.decode(codec, &mut raw, &[]).unwrap();
         assert!(raw == bytes, "{codec:?} of {} bytes", bytes.len());
         (codec, stored)
     }
@@ -263,6 +331,43 @@ mod tests {
                 round_trip(Compression::Auto, item_bytes, &bytes[..bytes.len() - cut]);
                 round_trip(Compression::Auto, item_bytes, &bytes[cut..1000 + cut]);
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_moved_a_little_are_stored_as_differences() {
+        for (item_bytes, before, after, most) in [
+            (
+                2,
+                floats(100_003).flat_map(|n| ((n.to_bits() >> 16) as u16).to_le_bytes()).collect::<Vec<u8>>(),
+                floats(100_003)
+                    .enumerate()
+                    .flat_map(|(i, n)| ((n.to_bits() >> 16) as u16 + (i % 3) as u16).to_le_bytes())
+                    .collect::<Vec<u8>>(),
+                20,
+            ),
+            (
+                4,
+                floats(100_003).flat_map(f32::to_le_bytes).collect(),
+                floats(100_003).flat_map(|n| (n * 1.000_001).to_le_bytes()).collect(),
+                20,
+            ),
+        ] {
+            let mut frame = Frame::default();
+            frame.set_len(after.len());
+            frame.payload_mut().copy_from_slice(&after);
+            let head = delta::Head { depth: 1, base: crate::object::ObjectId::of(&before) };
+            let base = Base { bytes: &before, head };
+            let codec =
+                Encoder::new(Compression::Auto).encode(&mut frame, Hint::items(item_bytes), Some(base));
+            let stored = frame.payload().len();
+            assert_eq!(codec, Codec::Delta);
+            assert!(stored <= after.len() * most / 100, "{stored} of {}", after.len());
+            let (mut decoder, mut raw) = (Decoder::new(), vec![0; after.len()]);
+            decoder.stored = frame;
+            decoder.decode(codec, &mut raw, &before).unwrap();
+            assert!(raw == after);
+            assert!(decoder.decode(codec, &mut raw, &before[1..]).is_err());
         }
     }
 

@@ -153,6 +153,12 @@ pub enum Damage {
     /// Its stored form does not decode.
     #[error("its stored form does not decode")]
     Decode,
+    /// What it is a difference to cannot be read, or is not what it should be.
+    #[error("object {base}, which it is a difference to, cannot be read")]
+    Base {
+        /// What it is a difference to.
+        base: ObjectId,
+    },
     /// Its codec is not one that this release knows.
     #[error("its codec {codec} is unknown")]
     UnknownCodec {

@@ -51,10 +51,17 @@
 //! | 1 | zstd | one zstd frame |
 //! | 2 | list of frames | 8 bytes frame length (a power of two), 8 bytes object length, 32 bytes for each name |
 //! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd) and 4 bytes length; the planes; what is left of less than an item |
-//! | 4 | delta | reserved |
+//! | 4 | delta | 1 byte depth; 32 bytes name of the base; planes, as in 3, of the differences to it |
 //!
 //! Planes: every item, a little-endian number, is rotated left by one bit, and plane *n* holds byte *n*
 //! of each.
+//!
+//! Delta: the base is the record of the same raw length that lies at the same position of another object, or
+//! an object of its own like this one. Bytes are numbers of 1, 2, 4 or 8 bytes, whose bits are put into the
+//! order of the floats that they stand for: all are inverted where the highest is set, else the highest is
+//! set. The difference to the base's, modulo the range, is kept with its sign in the highest bit and below it
+//! its size, less one where it is negative. The depth is one more than that of the base, which is 0 where the
+//! base is no delta, and at most 4.
 //!
 //! A compressed form is shorter than its raw form, no raw form but that of a list exceeds
 //! [`MAX_FRAME_BYTES`], and a list has at most 2^22 names; a reader refuses others before it allocates.
@@ -62,18 +69,21 @@
 mod append;
 mod codec;
 mod decode;
+mod delta;
 mod encode;
 mod error;
 mod frame;
 mod layout;
 mod list;
 mod pack;
+mod pipeline;
 mod planes;
 mod reader;
 mod record;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod whole;
 mod workers;
 mod writer;
 
@@ -86,11 +96,11 @@ use crate::object::{Locate, PackId};
 pub use codec::{Codec, Compression, Hint};
 pub use error::{Damage, PackDamage, StoreError};
 pub use layout::{MAX_FRAME_BYTES, PACK_VERSION};
-pub use pack::PackFile;
+pub use pack::{PackFile, PackIndex};
 pub use reader::Reader;
 pub use record::{Part, Record};
 pub use tree::FRAME_BYTES;
-pub use writer::{Counts, FinishedPack, Writer};
+pub use writer::{Counts, FinishedPack, Put, Writer};
 
 /// The prefix of files that are not packs yet.
 const TEMPORARY_PREFIX: &str = "tmp-";

@@ -1,31 +1,35 @@
 //! A pack by itself: what its own index says, and whether its records are whole.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::object::{ObjectId, PackId};
+use crate::object::{Locate, LocateError, Location, ObjectId, PackId};
 
+use super::Store;
 use super::codec::Codec;
 use super::decode::Decoder;
 use super::error::{PackDamage, StoreError};
 use super::frame::Frame;
 use super::layout::{self, ENTRY_BYTES, FOOTER_BYTES, Footer, HEADER_BYTES, RECORD_BYTES};
-use super::record::{OpenPack, Record};
+use super::reader::Reader;
+use super::record::{Chain, OpenPack, Record};
 use super::workers;
 
 /// A pack whose header, index and footer have been found whole.
 #[derive(Debug)]
 pub struct PackFile {
-    pack: OpenPack,
+    pack: Arc<OpenPack>,
     index: Vec<u8>,
     index_offset: u64,
 }
 
 impl PackFile {
     pub(super) fn open(id: PackId, path: &Path) -> Result<PackFile, StoreError> {
-        let pack = OpenPack::open(id, path)?;
+        let pack = Arc::new(OpenPack::open(id, path)?);
         if pack.bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {
             return Err(pack.damaged(PackDamage::Footer));
         }
@@ -69,26 +73,40 @@ impl PackFile {
         Some(layout::parse_entry(self.pack.id, &entries[found]))
     }
 
-    /// Reads and proves one of the pack's records.
+    /// Reads and proves one of the pack's records. `reader` finds what it is a difference to.
     ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] or [`StoreError::Io`].
-    pub fn prove(&self, record: &Record) -> Result<(), StoreError> {
-        self.verify_record(record, &mut Frame::default(), &mut Decoder::new())
+    pub fn prove(&self, record: &Record, reader: &Reader<'_>) -> Result<(), StoreError> {
+        if record.location.codec == Codec::Frames.number() {
+            return self.pack.read_list(record).map(drop);
+        }
+        let chain = reader.chain_from(Arc::clone(&self.pack), *record)?;
+        chain.read(&mut Frame::default(), &mut Decoder::new())
     }
 
     /// Reads and proves every record, on all cores, and returns what is wrong, in the order of the file.
     ///
-    /// `progress` gets the raw length of each record that has been looked at. That the frames of a list
-    /// are stored somewhere is not looked at here.
-    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Vec<StoreError> {
+    /// `reader` finds what records are differences to, here or in other packs. `progress` gets the raw length
+    /// of each record that has been looked at. That the frames of a list are stored somewhere is not looked
+    /// at here.
+    pub fn verify(&self, reader: &Reader<'_>, progress: &mut dyn FnMut(u64)) -> Vec<StoreError> {
         let mut records: Vec<Record> = self.records().collect();
         records.sort_unstable_by_key(|record| record.location.offset);
         let mut findings = Vec::new();
         if !self.lie_side_by_side(&records) {
             findings.push((0, self.pack.damaged(PackDamage::Index)));
         }
+        // The reader stays on this thread: what takes more than the record itself is found before.
+        let mut chains = HashMap::new();
+        for record in records.iter().filter(|record| record.location.codec == Codec::Delta.number()) {
+            match reader.chain_from(Arc::clone(&self.pack), *record) {
+                Ok(chain) => drop(chains.insert(record.id, chain)),
+                Err(error) => findings.push((record.location.offset, error)),
+            }
+        }
+        let chains = &chains;
         let next = AtomicUsize::new(0);
         let (done, outcomes) = mpsc::channel();
         thread::scope(|scope| {
@@ -98,7 +116,7 @@ impl PackFile {
                     let done = done;
                     let (mut frame, mut decoder) = (Frame::default(), Decoder::new());
                     while let Some(record) = records.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let outcome = self.verify_record(record, &mut frame, &mut decoder);
+                        let outcome = self.verify_record(record, chains, &mut frame, &mut decoder);
                         // The receiver lives until all senders are gone.
                         let _ = done.send((record, outcome));
                     }
@@ -119,13 +137,15 @@ impl PackFile {
     fn verify_record(
         &self,
         record: &Record,
+        chains: &HashMap<ObjectId, Chain>,
         frame: &mut Frame,
         decoder: &mut Decoder,
     ) -> Result<(), StoreError> {
-        if record.location.codec == Codec::Frames.number() {
-            self.pack.read_list(record).map(drop)
-        } else {
-            self.pack.read(record, frame, decoder)
+        match Codec::from_number(record.location.codec) {
+            Some(Codec::Frames) => self.pack.read_list(record).map(drop),
+            // Without a chain it is among the findings already.
+            Some(Codec::Delta) => chains.get(&record.id).map_or(Ok(()), |chain| chain.read(frame, decoder)),
+            _ => Chain(vec![(Arc::clone(&self.pack), *record)]).read(frame, decoder),
         }
     }
 
@@ -139,6 +159,29 @@ impl PackFile {
                 .and(location.offset.checked_add(location.stored_bytes));
         }
         end == Some(self.index_offset)
+    }
+}
+
+/// An index made of packs' own, where there is no other.
+#[derive(Debug, Default)]
+pub struct PackIndex {
+    records: HashMap<ObjectId, Location>,
+}
+
+impl PackIndex {
+    /// The records of those packs that can be opened.
+    pub fn of(store: &Store, packs: &[PackId]) -> PackIndex {
+        let mut records = HashMap::new();
+        for pack in packs.iter().filter_map(|pack| store.open_pack(*pack).ok()) {
+            records.extend(pack.records().map(|record| (record.id, record.location)));
+        }
+        PackIndex { records }
+    }
+}
+
+impl Locate for PackIndex {
+    fn locate(&self, id: &ObjectId) -> Result<Option<Location>, LocateError> {
+        Ok(self.records.get(id).copied())
     }
 }
 

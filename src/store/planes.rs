@@ -6,7 +6,7 @@
 
 /// Takes the plane of this significance (0 is the least) out of `bytes`.
 ///
-/// `bytes` is items of 2, 4 or 8 bytes, little-endian; `plane` has one byte for each.
+/// `bytes` is items of 1, 2, 4 or 8 bytes, little-endian; `plane` has one byte for each.
 pub(super) fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane: &mut [u8]) {
     macro_rules! split {
         ($number:ty) => {
@@ -16,6 +16,7 @@ pub(super) fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane:
         };
     }
     match item_bytes {
+        1 => split!(u8),
         2 => split!(u16),
         4 => split!(u32),
         8 => split!(u64),
@@ -38,6 +39,7 @@ pub(super) fn join(planes: &[&[u8]], bytes: &mut [u8]) {
         }};
     }
     match planes.len() {
+        1 => join!(u8, a 0),
         2 => join!(u16, a 0, b 1),
         4 => join!(u32, a 0, b 1, c 2, d 3),
         8 => join!(u64, a 0, b 1, c 2, d 3, e 4, f 5, g 6, h 7),
@@ -52,7 +54,7 @@ mod tests {
     #[test]
     fn planes_join_to_what_was_split() {
         let bytes: Vec<u8> = (0..8 * 1001_usize).map(|i| (i * i / 7) as u8).collect();
-        for item_bytes in [2, 4, 8] {
+        for item_bytes in [1, 2, 4, 8] {
             let mut planes = vec![vec![0; bytes.len() / item_bytes]; item_bytes];
             for (significance, plane) in planes.iter_mut().enumerate() {
                 split(item_bytes, significance, &bytes, plane);

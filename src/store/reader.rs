@@ -12,10 +12,11 @@ use crate::object::{Locate, ObjectId, PackId};
 use super::Store;
 use super::codec::Codec;
 use super::decode::Decoder;
-use super::error::StoreError;
+use super::delta::{Head, MAX_DEPTH};
+use super::error::{Damage, StoreError};
 use super::frame::Frame;
 use super::list::FrameList;
-use super::record::{OpenPack, Part, Record};
+use super::record::{Chain, OpenPack, Part, Record};
 use super::workers::{self, Workers};
 
 /// Reads objects wherever an index finds them.
@@ -32,20 +33,23 @@ pub struct Reader<'a> {
 const OPEN_PACKS: usize = 64;
 
 /// An object's record, or the list of its records.
-enum Found {
+pub(super) enum Found {
     One(Record),
     Many(FrameList),
 }
 
+/// An object that others may be stored as differences to.
+pub(super) type Like = Found;
+
 /// A record, and the object that it belongs to, by its place among those that are read.
-type Piece = (usize, ObjectId, Arc<OpenPack>, Record);
+type Piece = (usize, ObjectId, Chain);
 
 /// A piece by its number, with its bytes unless there was an error.
 type Done = (u64, Frame, Result<(), StoreError>);
 
 /// Threads that read and decode before the bytes are wanted.
 struct Ahead {
-    workers: Workers<(u64, Arc<OpenPack>, Record, Frame)>,
+    workers: Workers<(u64, Chain, Frame)>,
     /// Nothing for a thread that panicked.
     results: Receiver<Option<Done>>,
     free: Vec<Frame>,
@@ -75,7 +79,8 @@ impl<'a> Reader<'a> {
         Ok(self.index.locate(id)?.ok_or(StoreError::Missing { id: *id })?.raw_bytes)
     }
 
-    /// The other records that are needed to read this one: the frames of a large object, in order.
+    /// The other records that are needed to read this one: the frames of a large object, in order, and what
+    /// any of them is a difference to.
     ///
     /// What is kept must keep these too.
     ///
@@ -87,11 +92,28 @@ impl<'a> Reader<'a> {
         let pack = self.pack(record.location.pack)?;
         // The header is asked too: an index that is wrong here would let live frames be deleted.
         let record = pack.part(*id, record.location)?;
-        if record.location.codec == Codec::Frames.number() {
-            Ok(pack.read_list(&record)?.frames)
-        } else {
-            Ok(Vec::new())
+        if record.location.codec != Codec::Frames.number() {
+            return self.bases(record);
         }
+        let list = pack.read_list(&record)?;
+        let mut needed = Vec::with_capacity(list.frames.len());
+        for (number, id) in list.frames.iter().enumerate() {
+            needed.push(*id);
+            // A frame that is missing hides its bases, but nothing else does.
+            if let Some(location) = self.index.locate(id)? {
+                needed.extend(self.bases(Record { id: *id, part: list.part(number).0, location })?);
+            }
+        }
+        Ok(needed)
+    }
+
+    /// What a record is a difference to, directly or not.
+    fn bases(&self, record: Record) -> Result<Vec<ObjectId>, StoreError> {
+        if record.location.codec != Codec::Delta.number() {
+            return Ok(Vec::new());
+        }
+        let chain = self.chain(record)?;
+        Ok(chain.0[1..].iter().map(|(_, base)| base.id).collect())
     }
 
     /// As [`references`](Reader::references), and makes sure that index and lists fit each other, so that
@@ -102,10 +124,14 @@ impl<'a> Reader<'a> {
     /// As [`read`](Reader::read).
     pub fn check(&self, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
         match self.find(*id)? {
-            Found::One(_) => Ok(Vec::new()),
+            Found::One(record) => self.bases(record),
             Found::Many(list) => {
-                (0..list.frames.len()).try_for_each(|frame| self.piece(0, *id, &list, frame).map(drop))?;
-                Ok(list.frames)
+                let mut needed = list.frames.clone();
+                for frame in 0..list.frames.len() {
+                    let (_, _, chain) = self.piece(0, *id, &list, frame)?;
+                    needed.extend(chain.0[1..].iter().map(|(_, base)| base.id));
+                }
+                Ok(needed)
             }
         }
     }
@@ -191,9 +217,7 @@ impl<'a> Reader<'a> {
             open = None;
             match self.find(id) {
                 Err(error) => Some(Err(error)),
-                Ok(Found::One(record)) => {
-                    Some(self.pack(record.location.pack).map(|pack| (place, id, pack, record)))
-                }
+                Ok(Found::One(record)) => Some(self.chain(record).map(|chain| (place, id, chain))),
                 Ok(Found::Many(list)) => {
                     let first = self.piece(place, id, &list, 0);
                     open = Some((place, id, list, 1));
@@ -229,11 +253,11 @@ impl<'a> Reader<'a> {
         let mut rest = buffer;
         let mut at = offset;
         while !rest.is_empty() {
-            let (_, _, _, record) = self.piece(0, *id, &list, (at / list.frame_bytes) as usize)?;
+            let (_, _, chain) = self.piece(0, *id, &list, (at / list.frame_bytes) as usize)?;
             let skip = (at % list.frame_bytes) as usize;
-            let take = rest.len().min(record.location.raw_bytes as usize - skip);
+            let take = rest.len().min(chain.record().location.raw_bytes as usize - skip);
             let (part, after) = rest.split_at_mut(take);
-            self.with_record(&record, |bytes| part.copy_from_slice(&bytes[skip..skip + take]))?;
+            self.with_chain(&chain, |bytes| part.copy_from_slice(&bytes[skip..skip + take]))?;
             rest = after;
             at += take as u64;
         }
@@ -279,10 +303,66 @@ impl<'a> Reader<'a> {
         let record = self.locate(list.frames[frame], part)?;
         let pack = self.pack(record.location.pack)?;
         if record.location.raw_bytes == bytes {
-            Ok((place, id, pack, record))
+            Ok((place, id, self.chain(record)?))
         } else {
-            Err(pack.damage(&record, super::Damage::Lengths))
+            Err(pack.damage(&record, Damage::Lengths))
         }
+    }
+
+    /// A record with all that it depends on.
+    pub(super) fn chain(&self, record: Record) -> Result<Chain, StoreError> {
+        self.chain_from(self.pack(record.location.pack)?, record)
+    }
+
+    /// As [`chain`](Reader::chain), of a record of an open pack.
+    pub(super) fn chain_from(&self, pack: Arc<OpenPack>, record: Record) -> Result<Chain, StoreError> {
+        let mut chain = Chain(vec![(pack, record)]);
+        let mut below = u8::MAX;
+        loop {
+            let (pack, last) = chain.0.last().expect("it begins with one");
+            let Some(Head { depth, base }) = pack.read_delta_head(last)? else { return Ok(chain) };
+            let found = self.index.locate(&base)?;
+            // Depths that fall end, whatever the packs say.
+            let sound = depth < below;
+            match found.filter(|found| sound && found.raw_bytes == last.location.raw_bytes) {
+                Some(location) => {
+                    let base = Record { id: base, part: record.part, location };
+                    chain.0.push((self.pack(location.pack)?, base));
+                    below = depth;
+                }
+                None => {
+                    let (pack, record) = &chain.0[0];
+                    return Err(pack.damage(record, Damage::Base { base }));
+                }
+            }
+        }
+    }
+
+    /// The chain of the part of an object that a record of a like object may be a difference to: short
+    /// enough for one more. `None` if there is none.
+    pub(super) fn base(&self, base: &Like, part: Part, bytes: u64) -> Result<Option<Chain>, StoreError> {
+        let found = match (base, part) {
+            (Like::One(record), Part::Object) => Some(*record),
+            (Like::Many(list), Part::Frame { position }) if position.is_multiple_of(list.frame_bytes) => {
+                match list.frames.get((position / list.frame_bytes) as usize) {
+                    Some(id) => self.index.locate(id)?.map(|location| Record { id: *id, part, location }),
+                    None => None,
+                }
+            }
+            _ => None,
+        };
+        let Some(record) = found.filter(|record| record.location.raw_bytes == bytes) else { return Ok(None) };
+        let mut chain = self.chain(record)?;
+        if chain.depth() >= usize::from(MAX_DEPTH) {
+            // The chain begins anew, from the record at its end.
+            chain.0.drain(..chain.depth());
+        }
+        Ok(Some(chain))
+    }
+
+    /// Finds an object that others may be like.
+    pub(super) fn like(&self, id: ObjectId) -> Result<Like, StoreError> {
+        self.find(id)
     }
 
     fn pack(&self, id: PackId) -> Result<Arc<OpenPack>, StoreError> {
@@ -300,9 +380,12 @@ impl<'a> Reader<'a> {
 
     /// Reads one record on this thread.
     fn with_record<T>(&self, record: &Record, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, StoreError> {
-        let pack = self.pack(record.location.pack)?;
+        self.with_chain(&self.chain(*record)?, use_bytes)
+    }
+
+    fn with_chain<T>(&self, chain: &Chain, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T, StoreError> {
         let (mut frame, mut decoder) = self.own.take().unwrap_or_else(|| (Frame::default(), Decoder::new()));
-        let result = pack.read(record, &mut frame, &mut decoder).map(|()| use_bytes(frame.payload()));
+        let result = chain.read(&mut frame, &mut decoder).map(|()| use_bytes(frame.payload()));
         self.own.set(Some((frame, decoder)));
         result
     }
@@ -328,8 +411,8 @@ impl Ahead {
             count,
             &sender,
             Decoder::new,
-            |decoder, (number, pack, record, mut frame): (u64, Arc<OpenPack>, Record, Frame)| {
-                let result = pack.read(&record, &mut frame, decoder);
+            |decoder, (number, chain, mut frame): (u64, Chain, Frame)| {
+                let result = chain.read(&mut frame, decoder);
                 Some(Some((number, frame, result)))
             },
             || None,
@@ -353,9 +436,9 @@ impl Ahead {
                 match pieces.next() {
                     None => more = false,
                     Some(Err(error)) => outcome = Err(error),
-                    Some(Ok((place, id, pack, record))) => {
+                    Some(Ok((place, id, chain))) => {
                         let frame = self.free.pop().unwrap_or_default();
-                        self.workers.submit((number, pack, record, frame));
+                        self.workers.submit((number, chain, frame));
                         under_way.insert(number, (place, id));
                         number += 1;
                     }

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::object::{Location, ObjectId, PackId};
 
 use super::codec::Codec;
 use super::decode::Decoder;
+use super::delta;
 use super::error::{Damage, PackDamage, StoreError};
 use super::frame::Frame;
 use super::layout::{self, HEADER_BYTES, PACK_VERSION, RECORD_BYTES};
@@ -81,17 +83,26 @@ impl OpenPack {
         StoreError::PackDamaged { path: self.path.clone(), damage }
     }
 
-    /// Reads a record that is no list into `frame`, whole and proved.
-    pub fn read(&self, record: &Record, frame: &mut Frame, decoder: &mut Decoder) -> Result<(), StoreError> {
+    /// Reads a record that is no list into `frame`, whole and proved. `base` is what it may be a
+    /// difference to.
+    fn read(
+        &self,
+        record: &Record,
+        base: &[u8],
+        frame: &mut Frame,
+        decoder: &mut Decoder,
+    ) -> Result<(), StoreError> {
         let codec = self.check(record)?;
         let raw_bytes = record.location.raw_bytes as usize;
         match codec {
             Codec::Frames => return Err(self.damage(record, Damage::Kind)),
             Codec::Raw => self.read_stored(record, frame)?,
-            Codec::Zstd | Codec::Planes => {
+            Codec::Zstd | Codec::Planes | Codec::Delta => {
                 self.read_stored(record, &mut decoder.stored)?;
                 frame.set_len(raw_bytes);
-                decoder.decode(codec, frame.payload_mut()).map_err(|damage| self.damage(record, damage))?;
+                decoder
+                    .decode(codec, frame.payload_mut(), base)
+                    .map_err(|damage| self.damage(record, damage))?;
             }
         }
         match tree::name(record.part, frame.payload()) {
@@ -99,6 +110,21 @@ impl OpenPack {
             Some(found) => Err(self.damage(record, Damage::Hash { found })),
             None => Err(self.damage(record, Damage::Lengths)),
         }
+    }
+
+    /// What a record of differences is a difference to; `None` for other records.
+    pub fn read_delta_head(&self, record: &Record) -> Result<Option<delta::Head>, StoreError> {
+        if record.location.codec != Codec::Delta.number() {
+            return Ok(None);
+        }
+        self.check(record)?;
+        let mut head = [0; delta::HEAD_BYTES];
+        if record.location.stored_bytes < head.len() as u64 {
+            return Err(self.damage(record, Damage::Lengths));
+        }
+        self.read_at(&mut head, record.location.offset)?;
+        let (head, _) = delta::Head::parse(&head).map_err(|damage| self.damage(record, damage))?;
+        Ok(Some(head))
     }
 
     /// Reads a list of frames, proved.
@@ -152,6 +178,44 @@ impl OpenPack {
 
     pub fn damage(&self, record: &Record, damage: Damage) -> StoreError {
         StoreError::Damaged { id: record.id, pack: self.id, damage }
+    }
+}
+
+/// A record, and those that have to be read before it: each but the last is a difference to the next.
+#[derive(Debug, Clone)]
+pub(super) struct Chain(pub Vec<(Arc<OpenPack>, Record)>);
+
+impl Chain {
+    /// The record that is wanted.
+    pub fn record(&self) -> &Record {
+        &self.0[0].1
+    }
+
+    /// How many records have to be read before it.
+    pub fn depth(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// Reads the record into `frame`, whole and proved, as are all that it depends on.
+    pub fn read(&self, frame: &mut Frame, decoder: &mut Decoder) -> Result<(), StoreError> {
+        let mut base = std::mem::take(&mut decoder.base);
+        let mut result = Ok(());
+        for (place, (pack, record)) in self.0.iter().enumerate().rev() {
+            let is_first = place + 1 == self.0.len();
+            if !is_first {
+                std::mem::swap(frame, &mut base);
+            }
+            result = pack.read(record, if is_first { &[] } else { base.payload() }, frame, decoder);
+            if result.is_err() && place > 0 {
+                let (pack, record) = &self.0[0];
+                result = Err(pack.damage(record, Damage::Base { base: self.0[1].1.id }));
+            }
+            if result.is_err() {
+                break;
+            }
+        }
+        decoder.base = base;
+        result
     }
 }
 

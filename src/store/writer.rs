@@ -1,34 +1,36 @@
 //! Storing objects in a new pack.
 //!
 //! The caller's thread reads, asks the index and counts; workers hash and compress; one thread appends.
-//! Every buffer comes from one bounded pool, which bounds the memory whatever the objects' sizes.
+//! Every buffer comes from one bounded pool, which bounds the memory whatever the objects' sizes. Objects
+//! follow each other through the pipeline without waiting: what an object is called is known when it has
+//! come through.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
 
 use crate::object::{Locate, Location, ObjectId, PackId};
 
 use super::Store;
-use super::append::{self, Stored, UnnamedPack};
+use super::append::Stored;
 use super::codec::{Codec, Compression, Hint};
-use super::encode::Encoder;
 use super::error::StoreError;
 use super::frame::Frame;
 use super::list::{FrameList, MAX_FRAMES};
-use super::reader::Reader;
+use super::pipeline::{Event, Job, Named, Pipeline};
+use super::reader::{Like, Reader};
 use super::record::{Part, Record};
 use super::tree::{self, FRAME_BYTES};
-use super::workers::{self, Workers};
+use super::whole::WholeHash;
 
 /// Stores objects in a new pack. Nothing is there before [`finish`](Writer::finish); dropped before, it
 /// leaves nothing behind.
 pub struct Writer<'a> {
     store: &'a Store,
     index: &'a dyn Locate,
+    /// Finds what new objects may be differences to.
+    bases: Reader<'a>,
     compression: Compression,
     sync: bool,
     /// Records of this pack.
@@ -36,13 +38,16 @@ pub struct Writer<'a> {
     counts: Counts,
     pipeline: Option<Pipeline>,
     free: Vec<Frame>,
-    /// Frames of the object at hand that have been named, and wait for earlier ones.
-    named: BTreeMap<u64, (ObjectId, Frame)>,
-    /// Names of the first frames of the object at hand.
-    names: Vec<ObjectId>,
-    /// Tells frames of the object at hand from those of one that failed before.
-    object: u64,
-    hint: Hint,
+    /// Frames that have been named, and wait for earlier ones.
+    named: BTreeMap<u64, Named>,
+    /// The number of the next frame to be named, and of the next to be handled.
+    submitted: u64,
+    handled: u64,
+    /// What is on its way, oldest first.
+    under_way: VecDeque<UnderWay>,
+    /// Objects that have come through since somebody asked.
+    done: Vec<Put>,
+    whole: Option<Whole>,
     /// Whether the pack could not be written.
     failed: bool,
 }
@@ -67,37 +72,57 @@ pub struct FinishedPack {
     pub records: Vec<(ObjectId, Location)>,
 }
 
-/// The threads of a writer.
-struct Pipeline {
-    workers: Workers<Job>,
-    appender: JoinHandle<Result<Option<UnnamedPack>, StoreError>>,
-    abandoned: Arc<AtomicBool>,
-    events: Receiver<Event>,
-    /// The number that the next record gets.
-    sequence: u64,
-    /// Buffers that exist, here or on their way.
-    frames: usize,
-    max_frames: usize,
+/// An object that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// CRC-32 of its bytes (the zip polynomial).
+    pub crc32: u32,
 }
 
-enum Job {
-    Name { object: u64, number: u64, position: u64, frame: Frame },
-    Encode { sequence: u64, id: ObjectId, part: Part, hint: Hint, frame: Frame },
-    Pass(Stored),
+/// The hash of a file whose parts go through a writer.
+#[derive(Default)]
+struct Whole {
+    /// How many bytes have been announced; those that have been hashed are fewer.
+    bytes: u64,
+    hash: WholeHash,
 }
 
-enum Event {
-    Named { object: u64, number: u64, id: ObjectId, frame: Frame },
-    Free(Frame),
-    Failed,
-    Panicked,
+/// What comes through the pipeline, in order.
+enum UnderWay {
+    /// Bytes of a whole that are no object here.
+    Literal(Vec<u8>),
+    /// An object.
+    Object(Box<Object>),
 }
+
+/// An object that is on its way.
+struct Object {
+    bytes: u64,
+    /// How many frames it has; one for an object that is not split.
+    frames: u64,
+    names: Vec<ObjectId>,
+    crc: crc32fast::Hasher,
+    hint: Hint,
+    like: Option<Arc<Like>>,
+    /// Set once a frame was not worth storing as a difference.
+    hopeless: Arc<AtomicBool>,
+    /// Its source failed: what came in is garbage.
+    given_up: bool,
+}
+
+/// Names that are looked up at once.
+const LOOKUPS: usize = 256;
 
 impl<'a> Writer<'a> {
     pub(super) fn new(store: &'a Store, index: &'a dyn Locate) -> Writer<'a> {
         Writer {
             store,
             index,
+            bases: store.reader(index),
             compression: Compression::default(),
             sync: true,
             known: HashSet::new(),
@@ -105,9 +130,11 @@ impl<'a> Writer<'a> {
             pipeline: None,
             free: Vec::new(),
             named: BTreeMap::new(),
-            names: Vec::new(),
-            object: 0,
-            hint: Hint::default(),
+            submitted: 0,
+            handled: 0,
+            under_way: VecDeque::new(),
+            done: Vec::new(),
+            whole: None,
             failed: false,
         }
     }
@@ -144,12 +171,55 @@ impl<'a> Writer<'a> {
     /// As [`put_stream`](Writer::put_stream).
     pub fn put(&mut self, bytes: &[u8], hint: Hint) -> Result<ObjectId, StoreError> {
         let mut source = bytes;
-        self.put_stream(&mut source, bytes.len() as u64, hint, &mut |_| ())
+        Ok(self.put_stream(&mut source, bytes.len() as u64, hint)?.id)
     }
 
-    /// Stores an object of `bytes` bytes, read from `source`.
+    /// Stores an object of `bytes` bytes, read from `source`, and waits for its name.
     ///
-    /// `tap` sees all bytes in order, in pieces of at most [`FRAME_BYTES`].
+    /// # Errors
+    ///
+    /// As [`enqueue`](Writer::enqueue) and [`settle`](Writer::settle).
+    pub fn put_stream(&mut self, source: &mut dyn Read, bytes: u64, hint: Hint) -> Result<Put, StoreError> {
+        self.take_in(source, bytes, hint, false)?;
+        self.wait_for_all()?;
+        // Objects that were queued before stay for whoever asks for them.
+        Ok(self.done.pop().expect("the object that was queued last came through last"))
+    }
+
+    /// Begins the hash of a whole that is made of the objects that are [queued](Writer::enqueue) from now on
+    /// and of [other bytes](Writer::literal), in order.
+    pub fn begin_whole(&mut self) {
+        self.whole = Some(Whole::default());
+    }
+
+    /// Adds bytes to the whole that are no object.
+    pub fn literal(&mut self, bytes: &[u8]) {
+        if let Some(whole) = &mut self.whole {
+            whole.bytes += bytes.len() as u64;
+            match self.under_way.back_mut() {
+                None => whole.hash.update(bytes),
+                Some(UnderWay::Literal(before)) => before.extend_from_slice(bytes),
+                Some(UnderWay::Object(_)) => self.under_way.push_back(UnderWay::Literal(bytes.to_vec())),
+            }
+        }
+    }
+
+    /// Ends the whole and returns the BLAKE3 of all of its bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Writer::settle).
+    ///
+    /// # Panics
+    ///
+    /// If none was begun.
+    pub fn finish_whole(&mut self) -> Result<ObjectId, StoreError> {
+        self.wait_for_all()?;
+        Ok(self.whole.take().expect("a whole was begun").hash.finish())
+    }
+
+    /// Queues an object of `bytes` bytes, read from `source`, as the next part of the whole if one was begun.
+    /// What it is called comes from [`settle`](Writer::settle).
     ///
     /// # Errors
     ///
@@ -157,42 +227,18 @@ impl<'a> Writer<'a> {
     /// [`StoreError::Write`] if the pack cannot be
     /// written (seen at this object or a later one), [`StoreError::Locate`]. After the first the writer can go
     /// on with other objects; frames that came in before it stay in the pack as garbage.
-    pub fn put_stream(
-        &mut self,
-        source: &mut dyn Read,
-        bytes: u64,
-        hint: Hint,
-        tap: &mut dyn FnMut(&[u8]),
-    ) -> Result<ObjectId, StoreError> {
-        self.refuse_if_failed()?;
-        self.object += 1;
-        self.hint = hint;
-        self.names.clear();
-        self.free.extend(std::mem::take(&mut self.named).into_values().map(|(_, frame)| frame));
-        if bytes <= FRAME_BYTES {
-            let frame = self.read_frame(source, bytes, tap)?;
-            let id = ObjectId::of(frame.payload());
-            self.keep(id, Part::Object, frame)?;
-            return Ok(id);
-        }
-        let frames = bytes.div_ceil(FRAME_BYTES);
-        if frames > MAX_FRAMES {
-            return Err(StoreError::TooLong { bytes, limit: MAX_FRAMES * FRAME_BYTES });
-        }
-        for number in 0..frames {
-            let position = number * FRAME_BYTES;
-            let frame = self.read_frame(source, FRAME_BYTES.min(bytes - position), tap)?;
-            let object = self.object;
-            self.pipeline().workers.submit(Job::Name { object, number, position, frame });
-        }
-        while (self.names.len() as u64) < frames {
-            self.wait()?;
-        }
-        let frames = std::mem::take(&mut self.names);
-        let id = tree::root(&frames).expect("a longer object has at least two frames");
-        let list = FrameList { frame_bytes: FRAME_BYTES, object_bytes: bytes, frames };
-        self.keep_list(id, &list)?;
-        Ok(id)
+    pub fn enqueue(&mut self, source: &mut dyn Read, bytes: u64, hint: Hint) -> Result<(), StoreError> {
+        self.take_in(source, bytes, hint, self.whole.is_some())
+    }
+
+    /// Waits for the objects that were queued, and returns what they are, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`], [`StoreError::Locate`].
+    pub fn settle(&mut self) -> Result<Vec<Put>, StoreError> {
+        self.wait_for_all()?;
+        Ok(std::mem::take(&mut self.done))
     }
 
     /// Takes a record over from another pack as it is stored, after proving it. Says whether it was new.
@@ -219,7 +265,7 @@ impl<'a> Writer<'a> {
         let pipeline = self.pipeline();
         let sequence = pipeline.next_sequence();
         let stored = Stored { sequence, id: *id, part, raw_bytes: location.raw_bytes, codec, frame };
-        pipeline.workers.submit(Job::Pass(stored));
+        pipeline.submit(Job::Pass(stored));
         Ok(true)
     }
 
@@ -232,51 +278,190 @@ impl<'a> Writer<'a> {
     /// [`StoreError::Write`]; nothing is then left behind.
     pub fn finish(mut self) -> Result<Option<FinishedPack>, StoreError> {
         self.refuse_if_failed()?;
+        self.wait_for_all()?;
         match self.pipeline.take().map_or(Ok(None), Pipeline::close)? {
             Some(pack) => pack.finish(self.store, self.sync).map(Some),
             None => Ok(None),
         }
     }
 
-    /// A frame with the next bytes of the source.
-    fn read_frame(
+    fn take_in(
         &mut self,
         source: &mut dyn Read,
         bytes: u64,
-        tap: &mut dyn FnMut(&[u8]),
-    ) -> Result<Frame, StoreError> {
+        hint: Hint,
+        in_whole: bool,
+    ) -> Result<(), StoreError> {
+        self.refuse_if_failed()?;
+        let frames = bytes.div_ceil(FRAME_BYTES).max(1);
+        if frames > MAX_FRAMES {
+            return Err(StoreError::TooLong { bytes, limit: MAX_FRAMES * FRAME_BYTES });
+        }
+        self.under_way.push_back(UnderWay::Object(Box::new(Object {
+            bytes,
+            frames,
+            names: Vec::new(),
+            crc: crc32fast::Hasher::new(),
+            hint,
+            like: self.like(hint),
+            hopeless: Arc::default(),
+            given_up: false,
+        })));
+        for number in 0..frames {
+            let position = number * FRAME_BYTES;
+            let length = FRAME_BYTES.min(bytes - position);
+            let part = if frames == 1 { Part::Object } else { Part::Frame { position } };
+            let frame = match self.read_frame(source, length) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    self.give_up_last(number)?;
+                    return Err(error);
+                }
+            };
+            let sequence = self.submitted;
+            self.submitted += 1;
+            let whole = self.whole.as_mut().filter(|_| in_whole);
+            let at = whole.map(|whole| {
+                whole.bytes += length;
+                whole.bytes - length
+            });
+            self.pipeline().submit(Job::Name { sequence, part, at, frame });
+        }
+        Ok(())
+    }
+
+    /// Ends the object whose source failed after so many frames.
+    fn give_up_last(&mut self, frames: u64) -> Result<(), StoreError> {
+        if frames == 0 {
+            self.under_way.pop_back();
+        } else if let Some(UnderWay::Object(object)) = self.under_way.back_mut() {
+            object.frames = frames;
+            object.given_up = true;
+        }
+        self.close_finished()
+    }
+
+    /// What an object may be stored as a difference to, if that is there and sound.
+    fn like(&self, hint: Hint) -> Option<Arc<Like>> {
+        if self.compression == Compression::None {
+            return None;
+        }
+        // Without it the object is stored by itself: no reason to fail.
+        self.bases.like(hint.base?).ok().map(Arc::new)
+    }
+
+    /// A frame with the next bytes of the source.
+    fn read_frame(&mut self, source: &mut dyn Read, bytes: u64) -> Result<Frame, StoreError> {
         let mut frame = self.take_frame()?;
         frame.set_len(bytes as usize);
         if let Err(error) = source.read_exact(frame.payload_mut()) {
             self.free.push(frame);
             return Err(StoreError::Source(error));
         }
-        tap(frame.payload());
         Ok(frame)
     }
 
-    /// Puts a named frame on its way, unless its bytes are stored already.
-    fn keep(&mut self, id: ObjectId, part: Part, frame: Frame) -> Result<(), StoreError> {
-        let bytes = frame.payload().len() as u64;
-        match self.is_stored(&id) {
-            Ok(false) => {}
-            found => {
-                self.free.push(frame);
-                self.counts.reused_bytes += if found? { bytes } else { 0 };
+    /// Goes on with the frames whose turn it is, so many at once as have been named.
+    ///
+    /// They are taken in the order in which they came in, so that the same input makes the same pack.
+    fn handle_named(&mut self) -> Result<(), StoreError> {
+        let result = self.handle_ready();
+        if result.is_err() {
+            // What was at hand is lost, and with it the order.
+            self.give_up();
+        }
+        result
+    }
+
+    fn handle_ready(&mut self) -> Result<(), StoreError> {
+        loop {
+            let mut ready = Vec::new();
+            while ready.len() < LOOKUPS
+                && let Some(named) = self.named.remove(&self.handled)
+            {
+                self.handled += 1;
+                ready.push(named);
+            }
+            if ready.is_empty() {
                 return Ok(());
             }
+            let asked: Vec<ObjectId> =
+                ready.iter().map(|named| named.id).filter(|id| !self.known.contains(id)).collect();
+            let found = self.index.locate_many(&asked)?;
+            let stored: HashSet<ObjectId> =
+                asked.into_iter().zip(found).filter_map(|(id, found)| found.map(|_| id)).collect();
+            for named in ready {
+                self.handle_one(named, &stored)?;
+            }
         }
-        self.counts.new_bytes += bytes;
-        self.known.insert(id);
-        let hint = self.hint;
-        let pipeline = self.pipeline();
-        let sequence = pipeline.next_sequence();
-        pipeline.workers.submit(Job::Encode { sequence, id, part, hint, frame });
+    }
+
+    fn handle_one(&mut self, named: Named, stored: &HashSet<ObjectId>) -> Result<(), StoreError> {
+        let Named { id, part, crc, piece, frame } = named;
+        let bytes = frame.payload().len() as u64;
+        if let (Some(whole), Some(piece)) = (&mut self.whole, piece) {
+            whole.hash.add(&piece, bytes);
+        }
+        let Some(UnderWay::Object(object)) = self.under_way.front_mut() else {
+            unreachable!("a frame that was named belongs to the oldest object under way")
+        };
+        object.names.push(id);
+        object.crc.combine(&crc);
+        let hint = object.hint;
+        let mut base = None;
+        if self.known.contains(&id) || stored.contains(&id) {
+            self.counts.reused_bytes += bytes;
+            self.recycle(frame);
+        } else {
+            if let Some(like) = object.like.as_ref().filter(|_| !object.hopeless.load(Ordering::Relaxed)) {
+                let chain = self.bases.base(like, part, bytes).ok().flatten();
+                base = chain.map(|chain| (chain, Arc::clone(&object.hopeless)));
+            }
+            self.counts.new_bytes += bytes;
+            self.known.insert(id);
+            let pipeline = self.pipeline();
+            let sequence = pipeline.next_sequence();
+            pipeline.submit(Job::Encode { sequence, id, part, hint, base, frame });
+        }
+        self.close_finished()
+    }
+
+    /// Takes what has come through whole from the front of the queue.
+    fn close_finished(&mut self) -> Result<(), StoreError> {
+        loop {
+            match self.under_way.front() {
+                Some(UnderWay::Object(object)) if object.names.len() as u64 == object.frames => {}
+                Some(UnderWay::Literal(_)) => {}
+                _ => return Ok(()),
+            }
+            match self.under_way.pop_front() {
+                Some(UnderWay::Object(object)) if !object.given_up => self.close_object(*object)?,
+                Some(UnderWay::Literal(bytes)) => {
+                    if let Some(whole) = &mut self.whole {
+                        whole.hash.update(&bytes);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn close_object(&mut self, object: Object) -> Result<(), StoreError> {
+        let Object { bytes, names, crc, .. } = object;
+        let id = match names.as_slice() {
+            [id] => *id,
+            names => tree::root(names).expect("an object that is split has at least two frames"),
+        };
+        if names.len() > 1 {
+            let list = FrameList { frame_bytes: FRAME_BYTES, object_bytes: bytes, frames: names };
+            self.keep_list(id, &list)?;
+        }
+        self.done.push(Put { id, bytes, crc32: crc.finalize() });
         Ok(())
     }
 
     fn keep_list(&mut self, id: ObjectId, list: &FrameList) -> Result<(), StoreError> {
-        if self.is_stored(&id)? {
+        if self.known.contains(&id) || self.index.locate(&id)?.is_some() {
             return Ok(());
         }
         // Lists are rare and may be longer than a frame: they do not come from the pool.
@@ -290,7 +475,7 @@ impl<'a> Writer<'a> {
         pipeline.frames += 1;
         let codec = Codec::Frames;
         let stored = Stored { sequence, id, part: Part::Object, raw_bytes: list.object_bytes, codec, frame };
-        pipeline.workers.submit(Job::Pass(stored));
+        pipeline.submit(Job::Pass(stored));
         Ok(())
     }
 
@@ -298,15 +483,9 @@ impl<'a> Writer<'a> {
         if self.failed { Err(StoreError::GivenUp) } else { Ok(()) }
     }
 
-    fn is_stored(&self, id: &ObjectId) -> Result<bool, StoreError> {
-        Ok(self.known.contains(id) || self.index.locate(id)?.is_some())
-    }
-
     /// A buffer from the pool, when need be after waiting for one.
     fn take_frame(&mut self) -> Result<Frame, StoreError> {
-        while let Some(event) = self.pipeline.as_ref().and_then(|pipeline| pipeline.events.try_recv().ok()) {
-            self.handle(event)?;
-        }
+        self.handle_events(false)?;
         loop {
             if let Some(frame) = self.free.pop() {
                 return Ok(frame);
@@ -316,36 +495,55 @@ impl<'a> Writer<'a> {
                 pipeline.frames += 1;
                 return Ok(Frame::default());
             }
-            self.wait()?;
+            self.handle_events(true)?;
         }
     }
 
-    fn wait(&mut self) -> Result<(), StoreError> {
-        let event = self.pipeline().events.recv();
-        self.handle(event.expect("the appender says that it ends before it does"))
-    }
-
-    fn handle(&mut self, event: Event) -> Result<(), StoreError> {
-        match event {
-            Event::Free(frame) => self.recycle(frame),
-            Event::Named { object, frame, .. } if object != self.object => self.recycle(frame),
-            Event::Named { number, id, frame, .. } => {
-                self.named.insert(number, (id, frame));
-                // In the order of the object, so that the same input makes the same pack.
-                while let Some((id, frame)) = self.named.remove(&(self.names.len() as u64)) {
-                    let position = self.names.len() as u64 * FRAME_BYTES;
-                    self.names.push(id);
-                    self.keep(id, Part::Frame { position }, frame)?;
-                }
-            }
-            Event::Failed => {
-                self.failed = true;
-                let pipeline = self.pipeline.take().expect("events come from a pipeline");
-                pipeline.close()?;
-            }
-            Event::Panicked => panic!("a thread of the store panicked"),
+    fn wait_for_all(&mut self) -> Result<(), StoreError> {
+        while !self.under_way.is_empty() {
+            self.refuse_if_failed()?;
+            self.handle_events(true)?;
         }
         Ok(())
+    }
+
+    /// Handles what the threads have said; when `wait`, at least one thing.
+    fn handle_events(&mut self, wait: bool) -> Result<(), StoreError> {
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
+        let mut next = if wait {
+            Some(pipeline.events.recv().expect("the appender says that it ends before it does"))
+        } else {
+            None
+        };
+        loop {
+            match next.take() {
+                None => {}
+                Some(Event::Free(frame)) => self.recycle(frame),
+                Some(Event::Named(sequence, named)) => drop(self.named.insert(sequence, named)),
+                Some(Event::Failed) => {
+                    self.failed = true;
+                    let pipeline = self.pipeline.take().expect("events come from a pipeline");
+                    pipeline.close()?;
+                    return Err(StoreError::GivenUp);
+                }
+                Some(Event::Panicked) => panic!("a thread of the store panicked"),
+            }
+            let Some(pipeline) = &self.pipeline else { return Ok(()) };
+            match pipeline.events.try_recv() {
+                Ok(event) => next = Some(event),
+                Err(_) => break,
+            }
+        }
+        self.handle_named()
+    }
+
+    /// Ends the threads. The pack is dropped, and its file with it.
+    fn give_up(&mut self) {
+        self.failed = true;
+        if let Some(pipeline) = self.pipeline.take() {
+            pipeline.abandoned.store(true, Ordering::Relaxed);
+            let _ = pipeline.close();
+        }
     }
 
     fn recycle(&mut self, frame: Frame) {
@@ -364,84 +562,6 @@ impl<'a> Writer<'a> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        if let Some(pipeline) = self.pipeline.take() {
-            pipeline.abandoned.store(true, Ordering::Relaxed);
-            // The pack is dropped, and its file with it.
-            let _ = pipeline.close();
-        }
+        self.give_up();
     }
-}
-
-impl Pipeline {
-    fn start(store: &Store, compression: Compression) -> Pipeline {
-        let (sender, events) = mpsc::channel();
-        let (append, queue) = mpsc::channel();
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let appender = spawn_appender(store, queue, Arc::clone(&abandoned), sender.clone());
-        let count = workers::count();
-        let workers = Workers::start(
-            count,
-            &sender,
-            move || Encoder::new(compression),
-            move |encoder, job| run_job(encoder, job, &append),
-            || Event::Panicked,
-        );
-        // For each worker one frame at hand and one waiting, before and after the index is asked.
-        Pipeline { workers, appender, abandoned, events, sequence: 0, frames: 0, max_frames: 4 + 4 * count }
-    }
-
-    fn next_sequence(&mut self) -> u64 {
-        self.sequence += 1;
-        self.sequence - 1
-    }
-
-    /// Lets the threads do what is queued, and ends them.
-    fn close(self) -> Result<Option<UnnamedPack>, StoreError> {
-        // The workers hold the appender's queue open.
-        drop(self.workers);
-        self.appender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
-fn run_job(encoder: &mut Encoder, job: Job, append: &Sender<Stored>) -> Option<Event> {
-    let stored = match job {
-        Job::Name { object, number, position, frame } => {
-            let id = tree::name(Part::Frame { position }, frame.payload())
-                .expect("frames lie at multiples of their length");
-            return Some(Event::Named { object, number, id, frame });
-        }
-        Job::Encode { sequence, id, part, hint, mut frame } => {
-            let raw_bytes = frame.payload().len() as u64;
-            let codec = encoder.encode(&mut frame, hint);
-            Stored { sequence, id, part, raw_bytes, codec, frame }
-        }
-        Job::Pass(stored) => stored,
-    };
-    let _ = append.send(stored);
-    None
-}
-
-fn spawn_appender(
-    store: &Store,
-    queue: Receiver<Stored>,
-    abandoned: Arc<AtomicBool>,
-    events: Sender<Event>,
-) -> JoinHandle<Result<Option<UnnamedPack>, StoreError>> {
-    /// Wakes the writer, which else might wait for ever, when the thread ends.
-    struct Farewell(Sender<Event>);
-    impl Drop for Farewell {
-        fn drop(&mut self) {
-            let _ = self.0.send(Event::Failed);
-        }
-    }
-
-    let directory = store.packs.clone();
-    thread::spawn(move || {
-        let farewell = Farewell(events);
-        // A writer that has gone needs no frames.
-        let send = |event| drop(farewell.0.send(event));
-        append::run(&directory, &queue, &abandoned, &|frame| send(Event::Free(frame)), &|| {
-            send(Event::Failed)
-        })
-    })
 }

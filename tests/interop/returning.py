@@ -152,15 +152,15 @@ def without_probe(before, after):
     return after
 
 
-def run(folder, corpus=None, short=False):
+def run(setting):
     """Checks generated files and those of a corpus; prints a table and returns whether all is well."""
-    cases = [("generated", path) for _, path in samples.write(folder)]
-    if corpus is not None:
-        for path in sorted(pathlib.Path(corpus).rglob("*")):
-            family = path.relative_to(corpus).parts[0]
-            if path.is_file() and len(path.relative_to(corpus).parts) > 1 and family not in NOT_LOADED:
+    cases = [("generated", path) for _, path in samples.write(setting.folder)]
+    if setting.corpus is not None:
+        for path in sorted(setting.corpus.rglob("*")):
+            family = path.relative_to(setting.corpus).parts[0]
+            if path.is_file() and len(path.relative_to(setting.corpus).parts) > 1 and family not in NOT_LOADED:
                 cases.append((family, path))
-    refusable = refusable_files(corpus)
+    refusable = refusable_files(setting.corpus)
     table = collections.defaultdict(collections.Counter)
     good = True
     for family, path in cases:

@@ -157,3 +157,31 @@ pub fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+/// A tensor of a safetensors file.
+pub struct Tensor {
+    pub name: String,
+    pub dtype: &'static str,
+    pub shape: Vec<u64>,
+    pub bytes: Vec<u8>,
+}
+
+/// The bytes of a safetensors file.
+pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    let mut bytes: Vec<u8> = Vec::new();
+    for tensor in tensors {
+        let start = bytes.len();
+        bytes.extend(&tensor.bytes);
+        let entry = serde_json::json!({
+            "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [start, bytes.len()],
+        });
+        header.insert(tensor.name.clone(), entry);
+    }
+    let mut text = Value::Object(header).to_string();
+    text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
+    let mut file = (text.len() as u64).to_le_bytes().to_vec();
+    file.extend(text.into_bytes());
+    file.extend(bytes);
+    file
+}

@@ -5,9 +5,11 @@
 mod anemoi;
 mod declarative;
 pub(super) mod exodus;
+pub mod lookups;
 mod migrate_ckpt;
 pub(super) mod python;
 pub(super) mod registry;
+pub mod review;
 
 use std::fmt;
 use std::io;

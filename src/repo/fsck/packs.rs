@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::ledger::Ledger;
 use crate::object::{Locate, Location, ObjectId, PackId};
 use crate::progress::Progress;
-use crate::store::{PackFile, Store, StoreError};
+use crate::store::{PackFile, PackIndex, Reader, Store, StoreError};
 
 use super::{Broken, FsckOptions, FsckReport, whole};
 
@@ -38,7 +38,10 @@ pub(super) fn check(
         let records = report.read("index", ledger.records_of(&pack));
         match store.open_pack(pack) {
             Ok(file) => {
-                let damaged = if options.quick { Vec::new() } else { verify(&file, progress, report) };
+                let damaged = match options.quick {
+                    true => Vec::new(),
+                    false => verify(&file, &store.reader(ledger), progress, report),
+                };
                 compare(&file, ledger, records, damaged, broken, report);
             }
             Err(error) => {
@@ -61,10 +64,11 @@ pub(super) fn check_alone(
     let on_disk = list(store, report);
     report.checked.packs = on_disk.len() as u64;
     begin(store, &on_disk, options, progress);
+    let index = PackIndex::of(store, &on_disk);
     for pack in on_disk {
         match store.open_pack(pack) {
             Ok(file) if !options.quick => {
-                for (_, error) in verify(&file, progress, report) {
+                for (_, error) in verify(&file, &store.reader(&index), progress, report) {
                     report.add("object-damaged", pack, whole(&error));
                 }
             }
@@ -99,9 +103,14 @@ fn add_pack_error(pack: PackId, error: &StoreError, report: &mut FsckReport) {
 }
 
 /// Hashes every record; returns those that are damaged. What is wrong with the pack itself is reported.
-fn verify(file: &PackFile, progress: &dyn Progress, report: &mut FsckReport) -> Vec<(ObjectId, StoreError)> {
+fn verify(
+    file: &PackFile,
+    reader: &Reader<'_>,
+    progress: &dyn Progress,
+    report: &mut FsckReport,
+) -> Vec<(ObjectId, StoreError)> {
     let mut bytes = 0;
-    let errors = file.verify(&mut |raw_bytes| {
+    let errors = file.verify(reader, &mut |raw_bytes| {
         bytes += raw_bytes;
         progress.advance(raw_bytes);
     });

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::ledger::Ledger;
 use crate::object::{Locate, Location, ObjectId, PackId};
 use crate::progress::Progress;
-use crate::store::{Hint, Store, StoreError};
+use crate::store::{Hint, PackIndex, Store, StoreError};
 
 use super::super::RepoError;
 use super::{Broken, FsckOptions, FsckReport, Repaired, packs};
@@ -68,7 +68,11 @@ fn store_revisions(store: &Store, ledger: &mut Ledger) -> Result<(), RepoError> 
 fn find(store: &Store, ledger: &Ledger, lost: &mut HashSet<ObjectId>) -> Result<Vec<Entries>, RepoError> {
     let mut found = Vec::new();
     let mut entered = HashSet::new();
-    for pack in store.packs()? {
+    let on_disk = store.packs()?;
+    // By the packs' own word: the ledger's may be what is wrong.
+    let index = PackIndex::of(store, &on_disk);
+    let reader = store.reader(&index);
+    for pack in on_disk {
         // A pack whose own index is damaged has nothing to tell that the ledger does not know.
         let Ok(file) = store.open_pack(pack) else { continue };
         let mut records = Vec::new();
@@ -76,7 +80,7 @@ fn find(store: &Store, ledger: &Ledger, lost: &mut HashSet<ObjectId>) -> Result<
             let wanted = lost.contains(&record.id)
                 || (!entered.contains(&record.id)
                     && ledger.locate(&record.id).map_err(StoreError::from)?.is_none());
-            if wanted && file.prove(&record).is_ok() {
+            if wanted && file.prove(&record, &reader).is_ok() {
                 lost.remove(&record.id);
                 entered.insert(record.id);
                 records.push((record.id, record.location));

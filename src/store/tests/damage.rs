@@ -39,7 +39,7 @@ impl Fixture {
     fn try_all(&self) -> Outcome {
         let store = Store::open(self.dir.path()).unwrap();
         let verify = match store.open_pack(self.pack) {
-            Ok(pack) => pack.verify(&mut |_| ()),
+            Ok(pack) => pack.verify(&store.reader(&self.index), &mut |_| ()),
             Err(error) => vec![error],
         };
         let mut read = Vec::new();
@@ -231,9 +231,9 @@ fn bytes_between_records_are_found() {
     let (_dir, store) = store();
     let small = record(ObjectId::of(b"small"), Part::Object, Codec::Raw, 5, b"small".to_vec());
     let sound = forge(&store, &mut [small.clone()], 0);
-    assert!(store.open_pack(sound).unwrap().verify(&mut |_| ()).is_empty());
+    assert!(store.open_pack(sound).unwrap().verify(&store.reader(&Index::default()), &mut |_| ()).is_empty());
     let gap = forge(&store, &mut [small], 10);
-    let findings = store.open_pack(gap).unwrap().verify(&mut |_| ());
+    let findings = store.open_pack(gap).unwrap().verify(&store.reader(&Index::default()), &mut |_| ());
     assert!(matches!(findings[..], [StoreError::PackDamaged { damage: PackDamage::Index, .. }]));
 }
 

@@ -65,7 +65,7 @@ fn objects_of_every_length_come_back_under_their_blake3_name() {
         assert_eq!(reader.read(&id, u64::MAX).unwrap(), bytes, "length {length}");
     }
     let pack = store.open_pack(store.packs().unwrap()[0]).unwrap();
-    assert!(pack.verify(&mut |_| ()).is_empty());
+    assert!(pack.verify(&store.reader(&index), &mut |_| ()).is_empty());
     assert_eq!(pack.records().len(), index.0.len());
 }
 
@@ -154,7 +154,8 @@ fn compression_changes_sizes_and_no_names() {
         let size = pack.bytes;
         index.take(Some(pack));
         assert!(store.reader(&index).read(&id, u64::MAX).unwrap() == bytes);
-        assert!(store.open_pack(store.packs().unwrap()[0]).unwrap().verify(&mut |_| ()).is_empty());
+        let pack = store.open_pack(store.packs().unwrap()[0]).unwrap();
+        assert!(pack.verify(&store.reader(&index), &mut |_| ()).is_empty());
         size
     });
     let noise_bytes = noise.len() as u64;
@@ -164,19 +165,30 @@ fn compression_changes_sizes_and_no_names() {
 }
 
 #[test]
-fn the_tap_sees_every_byte_in_order() {
+fn a_whole_is_hashed_whatever_its_parts_and_their_frames() {
     let (_dir, store) = store();
     let index = Index::default();
-    let bytes = noise(5, 6 * FRAME + 11);
-    let mut seen = Vec::new();
     let mut writer = store.writer(&index);
-    let mut source = bytes.as_slice();
-    writer
-        .put_stream(&mut source, bytes.len() as u64, Hint::default(), &mut |piece| {
-            seen.extend_from_slice(piece)
-        })
-        .unwrap();
-    assert!(seen == bytes);
+    let mut whole = Vec::new();
+    writer.begin_whole();
+    let lengths = [10, FRAME + 1, 0, 700, 3 * FRAME, 1024, FRAME - 5, 5 * FRAME + 77];
+    for (seed, length) in lengths.into_iter().enumerate() {
+        let (literal, object) = (noise(100 + seed as u64, seed * 13), noise(seed as u64, length));
+        writer.literal(&literal);
+        writer.enqueue(&mut object.as_slice(), length as u64, Hint::default()).unwrap();
+        whole.extend(literal);
+        whole.extend(object);
+    }
+    writer.literal(b"the end");
+    whole.extend(b"the end");
+    assert_eq!(writer.finish_whole().unwrap(), ObjectId::of(&whole));
+    let puts = writer.settle().unwrap();
+    assert_eq!(puts.len(), lengths.len());
+    for (seed, (put, length)) in puts.iter().zip(lengths).enumerate() {
+        let object = noise(seed as u64, length);
+        assert_eq!((put.id, put.bytes), (ObjectId::of(&object), length as u64));
+        assert_eq!(put.crc32, crc32fast::hash(&object));
+    }
 }
 
 #[test]
@@ -186,7 +198,7 @@ fn a_source_that_ends_early_spoils_only_its_own_object() {
     let mut writer = store.writer(&index);
     let bytes = noise(5, 6 * FRAME);
     for length in [10, FRAME + 10, 5 * FRAME] {
-        let error = writer.put_stream(&mut &bytes[..length], 6 * FRAME_BYTES, Hint::default(), &mut |_| ());
+        let error = writer.put_stream(&mut &bytes[..length], 6 * FRAME_BYTES, Hint::default());
         assert!(matches!(error, Err(StoreError::Source(_))));
     }
     let id = writer.put(&bytes[..4 * FRAME], Hint::default()).unwrap();
@@ -254,7 +266,8 @@ fn records_move_to_a_new_pack_as_they_are() {
     for bytes in &kept {
         assert!(store.reader(&index).read(&ObjectId::of(bytes), u64::MAX).unwrap() == *bytes);
     }
-    assert!(store.open_pack(store.packs().unwrap()[0]).unwrap().verify(&mut |_| ()).is_empty());
+    let pack = store.open_pack(store.packs().unwrap()[0]).unwrap();
+    assert!(pack.verify(&store.reader(&index), &mut |_| ()).is_empty());
     assert!(matches!(store.remove_pack(old_id), Err(StoreError::PackMissing { .. })));
 }
 
@@ -266,7 +279,7 @@ fn objects_above_the_limits_are_refused() {
     let id = writer.put(&[1; 100], Hint::default()).unwrap();
     index.take(writer.finish().unwrap());
     let mut writer = store.writer(&index);
-    let error = writer.put_stream(&mut std::io::repeat(0), u64::MAX, Hint::default(), &mut |_| ());
+    let error = writer.put_stream(&mut std::io::repeat(0), u64::MAX, Hint::default());
     assert!(matches!(error, Err(StoreError::TooLong { .. })));
     let reader = store.reader(&index);
     assert!(matches!(reader.read(&id, 99), Err(StoreError::TooLarge { bytes: 100, limit: 99, .. })));

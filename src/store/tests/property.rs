@@ -75,7 +75,7 @@ proptest! {
         }
         for pack in store.packs().unwrap() {
             let pack = store.open_pack(pack).unwrap();
-            prop_assert!(pack.verify(&mut |_| ()).is_empty());
+            prop_assert!(pack.verify(&store.reader(&index), &mut |_| ()).is_empty());
             for record in pack.records() {
                 prop_assert_eq!(index.0.get(&record.id), Some(&record.location));
                 prop_assert_eq!(pack.record(&record.id), Some(record));

@@ -540,11 +540,13 @@ impl<'a> Freezer<'a> {
         self.attributes(object, id, trail)
     }
 
-    /// Replaces the steps of one sort, leaving the others in order behind them.
-    fn retail(&mut self, id: NodeId, mut tail: Vec<Tail>, replaced: impl Fn(&Tail) -> bool) {
+    /// Replaces the steps of one sort, leaving the others in order before and behind them.
+    fn retail(&mut self, id: NodeId, tail: Vec<Tail>, replaced: impl Fn(&Tail) -> bool) {
         let mut node = self.current(id);
-        tail.extend(node.tail.iter().filter(|step| !replaced(step)).cloned());
-        node.tail = tail;
+        // A call that came before the items stays there: in a cycle, what it refers to is made in that order.
+        let first = node.tail.iter().position(&replaced).unwrap_or(0);
+        let kept_after = node.tail.split_off(first).into_iter().filter(|step| !replaced(step));
+        node.tail.extend(tail.into_iter().chain(kept_after));
         self.put(id, node);
     }
 

@@ -1,0 +1,183 @@
+//! The threads of a writer: some name and encode frames, one appends them to the pack.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+
+use crate::object::ObjectId;
+
+use super::Store;
+use super::append::{self, Stored, UnnamedPack};
+use super::codec::{Codec, Compression, Hint};
+use super::decode::Decoder;
+use super::delta::Head;
+use super::encode::{Base, Encoder};
+use super::error::StoreError;
+use super::frame::Frame;
+use super::record::{Chain, Part};
+use super::tree;
+use super::whole::WholePiece;
+use super::workers::{self, Workers};
+
+/// What a thread is to do.
+pub(super) enum Job {
+    /// Finds out what a frame is called, and what it gives to the hash of a whole, if it is `at` some place
+    /// of one.
+    Name { sequence: u64, part: Part, at: Option<u64>, frame: Frame },
+    /// Turns a frame into its stored form and sends it on to be appended.
+    Encode {
+        sequence: u64,
+        id: ObjectId,
+        part: Part,
+        hint: Hint,
+        /// What it may be a difference to, and where to say that it does not pay.
+        base: Option<(Chain, Arc<AtomicBool>)>,
+        frame: Frame,
+    },
+    /// Sends a stored form on to be appended.
+    Pass(Stored),
+}
+
+/// What the threads say.
+pub(super) enum Event {
+    /// A frame was named; its number is the one that it was submitted with.
+    Named(u64, Named),
+    /// A buffer is free again.
+    Free(Frame),
+    /// The pack cannot be written.
+    Failed,
+    /// A thread panicked.
+    Panicked,
+}
+
+/// A frame with its name.
+pub(super) struct Named {
+    pub id: ObjectId,
+    pub part: Part,
+    pub crc: crc32fast::Hasher,
+    pub piece: Option<WholePiece>,
+    pub frame: Frame,
+}
+
+/// The threads of a writer.
+pub(super) struct Pipeline {
+    workers: Workers<Job>,
+    appender: JoinHandle<Result<Option<UnnamedPack>, StoreError>>,
+    pub abandoned: Arc<AtomicBool>,
+    pub events: Receiver<Event>,
+    /// The number that the next record gets.
+    sequence: u64,
+    /// Buffers that exist, here or on their way.
+    pub frames: usize,
+    pub max_frames: usize,
+}
+
+/// What each thread has for itself.
+struct State {
+    encoder: Encoder,
+    decoder: Decoder,
+    base: Frame,
+}
+
+impl Pipeline {
+    pub fn start(store: &Store, compression: Compression) -> Pipeline {
+        let (sender, events) = mpsc::channel();
+        let (append, queue) = mpsc::channel();
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let appender = spawn_appender(store, queue, Arc::clone(&abandoned), sender.clone());
+        let count = workers::count();
+        let workers = Workers::start(
+            count,
+            &sender,
+            move || State {
+                encoder: Encoder::new(compression),
+                decoder: Decoder::new(),
+                base: Frame::default(),
+            },
+            move |state, job| run_job(state, job, &append),
+            || Event::Panicked,
+        );
+        // For each worker one frame at hand and one waiting, before and after the index is asked.
+        Pipeline { workers, appender, abandoned, events, sequence: 0, frames: 0, max_frames: 4 + 4 * count }
+    }
+
+    pub fn submit(&self, job: Job) {
+        self.workers.submit(job);
+    }
+
+    pub fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence - 1
+    }
+
+    /// Lets the threads do what is queued, and ends them.
+    pub fn close(self) -> Result<Option<UnnamedPack>, StoreError> {
+        // The workers hold the appender's queue open.
+        drop(self.workers);
+        self.appender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event> {
+    let stored = match job {
+        Job::Name { sequence, part, at, frame } => {
+            let bytes = frame.payload();
+            let id = tree::name(part, bytes).expect("frames lie at multiples of their length");
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(bytes);
+            let piece = at.map(|at| WholePiece::at(at, bytes));
+            return Some(Event::Named(sequence, Named { id, part, crc, piece, frame }));
+        }
+        Job::Encode { sequence, id, part, hint, base, mut frame } => {
+            let raw_bytes = frame.payload().len() as u64;
+            let codec = encode(state, &mut frame, hint, base);
+            Stored { sequence, id, part, raw_bytes, codec, frame }
+        }
+        Job::Pass(stored) => stored,
+    };
+    let _ = append.send(stored);
+    None
+}
+
+fn encode(state: &mut State, frame: &mut Frame, hint: Hint, base: Option<(Chain, Arc<AtomicBool>)>) -> Codec {
+    let Some((chain, hopeless)) = base.filter(|(_, hopeless)| !hopeless.load(Ordering::Relaxed)) else {
+        return state.encoder.encode(frame, hint, None);
+    };
+    // What is damaged is no base: a difference to it could not be undone.
+    if chain.read(&mut state.base, &mut state.decoder).is_err() {
+        return state.encoder.encode(frame, hint, None);
+    }
+    let depth = chain.depth() as u8 + 1;
+    let base = Base { bytes: state.base.payload(), head: Head { depth, base: chain.record().id } };
+    let codec = state.encoder.encode(frame, hint, Some(base));
+    if codec != Codec::Delta {
+        hopeless.store(true, Ordering::Relaxed);
+    }
+    codec
+}
+
+fn spawn_appender(
+    store: &Store,
+    queue: Receiver<Stored>,
+    abandoned: Arc<AtomicBool>,
+    events: Sender<Event>,
+) -> JoinHandle<Result<Option<UnnamedPack>, StoreError>> {
+    /// Wakes the writer, which else might wait for ever, when the thread ends.
+    struct Farewell(Sender<Event>);
+    impl Drop for Farewell {
+        fn drop(&mut self) {
+            let _ = self.0.send(Event::Failed);
+        }
+    }
+
+    let directory = store.packs.clone();
+    thread::spawn(move || {
+        let farewell = Farewell(events);
+        // A writer that has gone needs no frames.
+        let send = |event| drop(farewell.0.send(event));
+        append::run(&directory, &queue, &abandoned, &|frame| send(Event::Free(frame)), &|| {
+            send(Event::Failed)
+        })
+    })
+}
