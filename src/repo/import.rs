@@ -38,6 +38,8 @@ pub struct ImportOptions<'a> {
     pub format: Option<Format>,
     /// Where the catalogue is.
     pub catalogue: CatalogueSource<'a>,
+    /// Leaves HEAD where it is.
+    pub keep_head: bool,
 }
 
 /// What an import did.
@@ -218,7 +220,9 @@ impl Repo {
                 content: snapshot.file,
             },
         )?;
-        change.set_setting("head", name.as_str())?;
+        if !options.keep_head {
+            change.set_setting("head", name.as_str())?;
+        }
         change.commit()?;
 
         let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());

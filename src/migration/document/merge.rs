@@ -5,7 +5,7 @@ use indexmap::IndexSet;
 use super::{Document, DocumentError, Value};
 
 /// Takes the change from `before` to `after` back from a document that came from `after`, and keeps what else was
-/// changed in it.
+/// changed in it. What was there before comes first, in its order.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ fn merge_at(
     path: &str,
 ) -> Result<Document, DocumentError> {
     let mut out = Document::new();
-    let keys: IndexSet<&String> = now.keys().chain(before.keys()).collect();
+    let keys: IndexSet<&String> = before.keys().chain(now.keys()).collect();
     for key in keys {
         let (old, new, current) = (before.get(key), after.get(key), now.get(key));
         let merged = if is_same(new, current) {

@@ -182,7 +182,7 @@ fn parts(path: &str) -> Result<Vec<String>, DocumentError> {
     }
     match parts.iter().find(|part| part.starts_with('$')) {
         Some(part) => Err(DocumentError::NotSupported {
-            what: format!("{path}"),
+            what: path.to_owned(),
             why: if part == "$" || part.starts_with("$[") {
                 "positions in lists are named by their number"
             } else {
