@@ -520,8 +520,8 @@ fn what_is_wrong_with_a_script_has_a_name() {
         "1_test.py: `x` holds a generator, which a checkpoint cannot keep"
     );
     assert_eq!(
-        error("import re\nimport numpy as np\n"),
-        "1_test.py, line 2: `numpy` is not available in the sandbox"
+        error("import re\nimport pandas as np\n"),
+        "1_test.py, line 2: `pandas` is not available in the sandbox"
     );
     assert_eq!(
         error("import torch\ndef migrate(ckpt):\n    torch.linalg\n"),
@@ -662,7 +662,7 @@ fn hostile_scripts_are_bounded_and_say_why_they_fail() {
         ("25_list_of_range", "bytes of memory that a script may use"),
         ("27_signal_atexit", "`atexit` is not available"),
         ("29_code", "TypeError"),
-        ("31_pathlib", "`pathlib` is not available"),
+        ("31_pathlib", "`pathlib.Path.read_text` is not available"),
         ("33_pickle", "`pickle` is not available"),
         ("35_except_mem", "bytes of memory that a script may use"),
         ("37_deepcmp", "defines no `migrate`"),
@@ -806,7 +806,7 @@ print(collection.count_documents({}), collection.distinct('a'), list(collection.
             ),
             ("\ncollection.find().hint('a')", "`Cursor.hint` is not supported"),
             ("\ncollection['sub']", "`collection['sub']` is not supported"),
-            ("\ndatetime.now()", "`datetime.now` is not available in the sandbox: a migration sees no clock"),
+            ("\ndatetime.now()", "`datetime.datetime.now` is not available in the sandbox"),
             ("\nimport time", "`time` is not available in the sandbox"),
         ] {
             match up(&list(&[1]), body) {
@@ -857,23 +857,5 @@ for what, error in [
         }] {
             assert!(matches!(up(&ids, "print(1)"), Err(EngineError::Checkpoint { .. })));
         }
-    }
-
-    #[test]
-    fn a_checkpoints_script_gets_no_documents() {
-        let script = Script {
-            name: "m",
-            file: "m.py",
-            source: "import datetime\n\ndef migrate(ckpt):\n    return ckpt\n",
-        };
-        let error = run(
-            &Worker::new(env!("CARGO_BIN_EXE_ckstore")),
-            &script,
-            Entry::Migrate,
-            &Graph::new(),
-            &mut Bytes::default(),
-            &Limits::default(),
-        );
-        assert!(matches!(error, Err(EngineError::NotAvailable { .. })), "{error:?}");
     }
 }

@@ -16,10 +16,10 @@ use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
 use super::sweep::{Failed, some_failed_code, write_failures};
 
-/// Take a checkpoint file into the store
+/// Take a checkpoint, a file or a folder, into the store
 ///
-/// The file is read as data: nothing in it is executed. Its content becomes a revision of a ref named after
-/// the file (or NAME), and that ref becomes HEAD. Tensors that are stored already are not stored again. A
+/// It is read as data: nothing in it is executed. Its content becomes a revision of a ref named after
+/// it (or NAME), and that ref becomes HEAD. Tensors that are stored already are not stored again. A
 /// store is made in the current folder where there is none.
 ///
 /// With --collection, every file below a folder becomes a ref `NAME/path`, and so does every document of a JSON
@@ -30,7 +30,8 @@ use super::sweep::{Failed, some_failed_code, write_failures};
                         ckstore import -m \"ten more epochs\"\n  ckstore import models.json --collection models --catalogue migrations"
 )]
 pub struct ImportArgs {
-    /// The checkpoint file, or with --collection a folder or a file of documents; without it, the working file of HEAD is taken again
+    /// The checkpoint, a file or a folder, or with --collection a folder of these or a file of documents; without it,
+    /// the working file of HEAD is taken again
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
     /// Name in the store; without it, that of the file
@@ -48,7 +49,7 @@ pub struct ImportArgs {
     /// Take a folder of files, or a file of documents, into this collection
     #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "format"], requires = "path")]
     collection: Option<RefName>,
-    /// Read the file as this format instead of looking: torch-zip, safetensors, json, bytes
+    /// Read the file as this format instead of looking: torch-zip, safetensors, bytes, ...
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
     #[command(flatten)]

@@ -7,6 +7,7 @@ mod crash;
 mod delta;
 mod documents;
 mod errors;
+mod folders;
 mod fsck;
 mod gc;
 mod layering;

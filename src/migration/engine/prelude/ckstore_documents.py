@@ -1,7 +1,7 @@
 """Documents as pymongo shows them to a script. What is found and changed is decided elsewhere."""
 
+import datetime
 import re
-import sys
 
 import _ckstore_documents as _native
 import ckstore_runtime
@@ -11,57 +11,6 @@ def not_supported(what):
     """The exception for what is not spoken here."""
     return ckstore_runtime.missing(what, f"`{what}` is not supported", NotImplementedError)
 
-
-def _clock(name):
-    def refused(*args, **kwargs):
-        raise ckstore_runtime.missing(name, f"`{name}` is not available in the sandbox: a migration sees no clock", NotImplementedError)
-
-    return refused
-
-
-class _Time(type(sys)):
-    """What `datetime` needs of `time`: a calendar in UTC, and no clock."""
-
-    struct_time = tuple
-    time = staticmethod(_clock("datetime.now"))
-    tzname = ("UTC", "UTC")
-
-    @staticmethod
-    def gmtime(seconds):
-        import datetime
-
-        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(seconds))
-        day = moment.toordinal() - datetime.date(moment.year, 1, 1).toordinal() + 1
-        return (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.weekday(), day, 0)
-
-    localtime = gmtime
-
-    @staticmethod
-    def strftime(form, moment):
-        parts = {
-            "Y": "%04d" % moment[0],
-            "m": "%02d" % moment[1],
-            "d": "%02d" % moment[2],
-            "H": "%02d" % moment[3],
-            "M": "%02d" % moment[4],
-            "S": "%02d" % moment[5],
-            "j": "%03d" % moment[7],
-            "y": "%02d" % (moment[0] % 100),
-            "%": "%",
-        }
-
-        def part(found):
-            if found.group(1) not in parts:
-                raise not_supported("strftime: " + found.group(0))
-            return parts[found.group(1)]
-
-        return re.sub(r"%(.?)", part, form, flags=re.S)
-
-
-sys.modules["time"] = _Time("time")
-import datetime  # noqa: E402
-
-del sys.modules["time"]
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -179,7 +128,7 @@ class ObjectId(_Ordered):
 
     @property
     def generation_time(self):
-        return datetime.datetime.fromtimestamp(int.from_bytes(self._bytes[:4], "big"), datetime.timezone.utc)
+        return _EPOCH.replace(tzinfo=datetime.timezone.utc) + datetime.timedelta(seconds=int.from_bytes(self._bytes[:4], "big"))
 
     def __str__(self):
         return self._bytes.hex()

@@ -52,6 +52,7 @@ const FROZEN_MODULES: &[&str] = &[
     "_opcode_metadata",
     "_py_abc",
     "_py_warnings",
+    "_pydatetime",
     "_thread",
     "_weakrefset",
     "abc",
@@ -89,14 +90,11 @@ const FROZEN_MODULES: &[&str] = &[
     "zipimport",
 ];
 
-/// Modules of the frozen library that only migrations of documents have: without a clock, see the prelude.
-const DOCUMENT_MODULES: &[&str] = &["_pydatetime", "datetime"];
-
 /// Deepest nesting of calls in Python.
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 36] = [
+const _: [&str; 46] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
@@ -114,17 +112,26 @@ const _: [&str; 36] = [
     include_str!("../prelude/bson/son.py"),
     include_str!("../prelude/bson/timestamp.py"),
     include_str!("../prelude/ckstore_documents.py"),
+    include_str!("../prelude/ckstore_families.py"),
+    include_str!("../prelude/ckstore_modules.py"),
     include_str!("../prelude/ckstore_objects.py"),
     include_str!("../prelude/ckstore_runtime.py"),
     include_str!("../prelude/ckstore_tensor.py"),
+    include_str!("../prelude/ckstore_values.py"),
     include_str!("../prelude/collections/_defaultdict.py"),
+    include_str!("../prelude/datetime.py"),
     include_str!("../prelude/exodusutils/__init__.py"),
     include_str!("../prelude/exodusutils/migration/__init__.py"),
     include_str!("../prelude/exodusutils/migration/base_migration.py"),
+    include_str!("../prelude/fnmatch.py"),
     include_str!("../prelude/inspect.py"),
+    include_str!("../prelude/io.py"),
     include_str!("../prelude/logging.py"),
     include_str!("../prelude/math.py"),
+    include_str!("../prelude/numpy/__init__.py"),
+    include_str!("../prelude/numpy/_types.py"),
     include_str!("../prelude/omegaconf/__init__.py"),
+    include_str!("../prelude/pathlib.py"),
     include_str!("../prelude/pymongo/__init__.py"),
     include_str!("../prelude/pymongo/collection.py"),
     include_str!("../prelude/pymongo/cursor.py"),
@@ -133,6 +140,7 @@ const _: [&str; 36] = [
     include_str!("../prelude/pymongo/results.py"),
     include_str!("../prelude/torch/__init__.py"),
     include_str!("../prelude/torch/nn/__init__.py"),
+    include_str!("../prelude/warnings.py"),
 ];
 
 /// Runs a task to its last word.
@@ -189,20 +197,26 @@ fn is_kept(name: &str, has_documents: bool) -> bool {
     let top = name.split('.').next().unwrap_or(name);
     FROZEN_MODULES.contains(&top)
         || OUR_MODULES.contains(&top)
-        || (has_documents && (DOCUMENT_MODULES.contains(&top) || OUR_DOCUMENT_MODULES.contains(&top)))
+        || (has_documents && OUR_DOCUMENT_MODULES.contains(&top))
 }
 
 /// The top modules of the prelude.
 const OUR_MODULES: &[&str] = &[
     "anemoi",
     "argparse",
+    "ckstore_families",
+    "ckstore_modules",
     "ckstore_objects",
     "ckstore_runtime",
     "ckstore_tensor",
+    "ckstore_values",
+    "datetime",
     "inspect",
     "logging",
     "math",
+    "numpy",
     "omegaconf",
+    "pathlib",
     "torch",
 ];
 
@@ -232,7 +246,10 @@ fn script(
         return documents_script(vm, runtime, task, replies);
     }
     let python = vm.import("ckstore_objects", 0)?;
-    let host = Host::open(&task.graph, python, replies, task.printed_bytes, task.message_bytes);
+    let values = vm.import("ckstore_values", 0)?;
+    let modules = vm.import("ckstore_modules", 0)?;
+    let host = Host::open(&task.graph, python, values, replies, task.printed_bytes, task.message_bytes);
+    host.tell_families(&task.graph, vm)?;
     let class = vm.import("torch", 0)?.get_attr("Tensor", vm)?;
     host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
 
@@ -248,6 +265,7 @@ fn script(
             })?;
         }
         moved = moves.apply(&mut task.graph);
+        host.tell_families(&task.graph, vm)?;
     }
 
     host.set_graph(std::mem::take(&mut task.graph));
@@ -257,7 +275,9 @@ fn script(
             other => other,
         }
     })?;
+    vm.call_method(&modules, "open_root", (root.clone(),))?;
     let result = vm.call_method(runtime, "call", (function, root.clone()))?;
+    vm.call_method(&modules, "commit", ())?;
     let (result, wanted_model): (PyObjectRef, bool) = pair(vm, &result)?;
     let is_dict = |object: &PyObjectRef| object.downcast_ref::<PyDict>().is_some();
     if !(result.class().is(root.class()) || (is_dict(&result) && is_dict(&root))) {
@@ -284,7 +304,8 @@ fn documents_script(
     let python = vm.import("ckstore_documents", 0)?;
     let objects = vm.import("ckstore_objects", 0)?;
     // Nothing of a checkpoint is shown, but what is printed goes there.
-    let host = Host::open(&Graph::new(), objects, replies, task.printed_bytes, task.message_bytes);
+    let values = vm.import("ckstore_values", 0)?;
+    let host = Host::open(&Graph::new(), objects, values, replies, task.printed_bytes, task.message_bytes);
     let (time, name) = time_and_name(&task.name).unwrap_or((0, &task.name));
     documents::open(&task.graph, &task.source, time, python.clone())?;
     let globals = run_module(vm, runtime, task)?;

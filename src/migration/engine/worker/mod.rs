@@ -4,6 +4,7 @@
 
 mod documents;
 mod failure;
+mod family;
 mod form;
 mod freeze;
 mod host;
