@@ -797,7 +797,7 @@ print(collection.count_documents({}), collection.distinct('a'), list(collection.
             ("\ncollection.find({'$where': '1'}).next()", "`$where` is not supported"),
             (
                 "\ncollection.update_one({}, {'$currentDate': {'a': True}})",
-                "`$currentDate` is not supported: a migration sees no clock",
+                "`$currentDate` is not supported: a migration sees no clock, so that it gives the same result whenever it runs",
             ),
             ("\ncollection.update_one({}, [{'$set': {}}])", "`update_one: a pipeline` is not supported"),
             (
