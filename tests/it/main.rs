@@ -9,6 +9,7 @@ mod corpus;
 mod crash;
 mod declarative;
 mod delta;
+mod documents;
 mod errors;
 mod folders;
 mod formats;
