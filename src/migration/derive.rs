@@ -234,6 +234,9 @@ fn flow(
             look_through(pieces, window)
         }
         Step::IndexSelect { of: source, dim, index } => {
+            if shapes[place].elements == 0 {
+                return Some(Vec::new());
+            }
             let rows = entries(steps.get(*index as usize)?, shapes[*index as usize].elements)?;
             let extents = &shapes[*source as usize].extents;
             let strides = Tensor::contiguous_strides(extents)?;
@@ -558,6 +561,7 @@ mod tests {
         let flipped = told(vec![load(0, &[2, 3], &[3, 1], 0), arange(1, -1), select(0)]).unwrap();
         let from: Vec<u64> = flipped.iter().map(|found| found.2).collect();
         assert_eq!(from, [3, 4, 5, 0, 1, 2]);
+        assert_eq!(told(vec![load(0, &[2, 0], &[1, 1], 0), arange(1, -1), select(0)]), Some(Vec::new()));
         let columns = told(vec![load(0, &[2, 3], &[3, 1], 0), arange(2, -2), select(1)]).unwrap();
         let from: Vec<u64> = columns.iter().map(|found| found.2).collect();
         assert_eq!(from, [2, 0, 5, 3]);
