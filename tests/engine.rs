@@ -682,3 +682,180 @@ fn hostile_scripts_are_bounded_and_say_why_they_fail() {
         assert!(error.starts_with("1_test.py"), "{name}: {error}");
     }
 }
+
+/// Documents as a script of the Exodus form gets them.
+mod documents {
+    use super::*;
+
+    const HEAD: &str = "\
+from datetime import datetime, timezone
+
+from bson import Binary, Decimal128, Int64, ObjectId
+from exodusutils.migration.base_migration import BaseMigration
+from pymongo import InsertOne, UpdateOne
+
+
+class Migration(BaseMigration):
+    def down(self, collection):
+        pass
+
+    def up(self, collection):
+";
+
+    fn list(ids: &[i64]) -> Graph {
+        let mut checkpoint = Checkpoint::default();
+        let nodes: Vec<NodeId> = ids
+            .iter()
+            .map(|id| {
+                let value = checkpoint.int(*id);
+                checkpoint.dict(&[("_id", value)])
+            })
+            .collect();
+        checkpoint.graph.root = checkpoint.list(&nodes);
+        checkpoint.graph
+    }
+
+    fn up(graph: &Graph, body: &str) -> Result<Outcome, EngineError> {
+        let body: String = body.lines().map(|line| format!("        {line}\n")).collect();
+        let source = format!("{HEAD}{body}");
+        let script = Script { name: "Migration_1642482873113_test", file: "test.py", source: &source };
+        run(
+            &Worker::new(env!("CARGO_BIN_EXE_ckstore")),
+            &script,
+            Entry::Up,
+            graph,
+            &mut Bytes::default(),
+            &Limits::default(),
+        )
+    }
+
+    /// What the script printed.
+    fn printed(body: &str) -> String {
+        up(&list(&[1, 2, 3]), body).unwrap_or_else(|error| panic!("{error}")).printed
+    }
+
+    #[test]
+    fn a_migration_knows_its_time_and_name_and_has_pymongos_types() {
+        let text = printed(
+            "print(self.timestamp, self.name, self.mongo_name)
+collection.update_one({'_id': 1}, {'$set': {
+    'when': datetime(2020, 1, 2, 3, 4, 5, 678901), 'zone': datetime(2020, 1, 1, tzinfo=timezone.utc),
+    'id': ObjectId('507f1f77bcf86cd799439011'), 'bytes': b'ab', 'binary': Binary(b'ab', 4),
+    'decimal': Decimal128('1.10'), 'long': Int64(5), 'list': (1, 2.0, None, True, 'x'),
+}})
+print(collection.find_one(1))",
+        );
+        assert_eq!(
+            text,
+            "1642482873113 test 1642482873113_test\n{'_id': 1, 'binary': Binary(b'ab', 4), 'bytes': b'ab', \
+             'decimal': Decimal128('1.10'), 'id': ObjectId('507f1f77bcf86cd799439011'), \
+             'list': [1, 2.0, None, True, 'x'], 'long': 5, 'when': datetime.datetime(2020, 1, 2, 3, 4, 5, 678000), \
+             'zone': datetime.datetime(2020, 1, 1, 0, 0)}\n"
+        );
+    }
+
+    #[test]
+    fn cursors_results_and_bulk_writes_are_those_of_pymongo() {
+        let text = printed(
+            "for document in collection.find({'_id': {'$gt': 1}}).sort('_id', -1).limit(1):
+    print(document['_id'])
+result = collection.update_many({}, {'$set': {'a': 1}})
+print(result.matched_count, result.modified_count, result.upserted_id)
+print(collection.update_many({}, {'$set': {'a': 1}}).modified_count)
+print(collection.insert_many([{'_id': 'x'}, {'_id': 'y'}]).inserted_ids)
+document = {'b': 1}
+print(collection.insert_one(document).inserted_id == document['_id'], len(str(document['_id'])))
+print(collection.delete_many({'_id': {'$in': ['x', 'y']}}).deleted_count)
+result = collection.bulk_write([InsertOne({'_id': 9}), UpdateOne({'_id': 8}, {'$set': {'c': 1}}, upsert=True)])
+print(result.inserted_count, result.upserted_count, result.upserted_ids)
+print(collection.count_documents({}), collection.distinct('a'), list(collection.find({}, {'a': 1}, limit=1)))",
+        );
+        let expected = "3\n3 3 None\n0\n['x', 'y']\nTrue 24\n2\n1 1 {1: 8}\n6 [1] [{'_id': 1, 'a': 1}]\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_a_script_changed_removed_and_added_comes_back_in_places() {
+        let before = list(&[1, 2, 3]);
+        let body = "collection.delete_one({'_id': 2})\ncollection.update_one({'_id': 3}, {'$set': {'a': 0.5}})\n\
+                    collection.insert_one({'_id': 4})";
+        let after = up(&before, body).unwrap().graph;
+        let (old, new): (Vec<_>, Vec<_>) =
+            (before.elements(before.root).collect(), after.elements(after.root).collect());
+        assert_eq!((new.len(), new[0]), (4, old[0]));
+        assert_eq!(after.kind(new[1]), &Kind::None);
+        assert_eq!(after.kind(after.get(new[2], "a").unwrap()), &Kind::Float(0.5.into()));
+        assert_eq!(after.get(new[3], "_id").and_then(|id| after.as_int(id)), Some(4));
+        let untouched = up(&before, "collection.update_many({}, {'$unset': {'x': ''}})").unwrap();
+        assert_eq!(untouched.graph, before);
+    }
+
+    #[test]
+    fn what_is_not_spoken_is_told_with_its_line() {
+        for (body, what) in [
+            ("\ncollection.create_index('a')", "`collection.create_index` is not supported"),
+            ("\ncollection.find({'$where': '1'}).next()", "`$where` is not supported"),
+            (
+                "\ncollection.update_one({}, {'$currentDate': {'a': True}})",
+                "`$currentDate` is not supported: a migration sees no clock, so that it gives the same result whenever it runs",
+            ),
+            ("\ncollection.update_one({}, [{'$set': {}}])", "`update_one: a pipeline` is not supported"),
+            (
+                "\ncollection.update_one({}, {'$set': {}}, array_filters=[{}])",
+                "`update_one: array_filters` is not supported",
+            ),
+            ("\ncollection.find().hint('a')", "`Cursor.hint` is not supported"),
+            ("\ncollection['sub']", "`collection['sub']` is not supported"),
+            ("\ndatetime.now()", "`datetime.datetime.now` is not available in the sandbox"),
+            ("\nimport time", "`time` is not available in the sandbox"),
+        ] {
+            match up(&list(&[1]), body) {
+                Err(EngineError::NotAvailable { line: Some(line), message, .. }) => {
+                    assert_eq!((line, message.as_str()), (14, what), "{body}");
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn errors_are_those_of_pymongo_and_can_be_caught() {
+        let text = printed(
+            "from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
+for what, error in [
+    (lambda: collection.insert_one({'_id': 1}), DuplicateKeyError),
+    (lambda: collection.update_one({}, {'$set': {'_id': 9}}), WriteError),
+    (lambda: collection.update_one({}, {'$push': {'_id': 9}}), WriteError),
+    (lambda: collection.find_one({'$and': []}), OperationFailure),
+    (lambda: collection.update_one({}, {'a': 1}), ValueError),
+    (lambda: collection.replace_one({}, {'$set': 1}), ValueError),
+    (lambda: collection.update_one({}, 5), TypeError),
+    (lambda: collection.insert_one({'a': 1 << 80}), OverflowError),
+]:
+    try:
+        what()
+    except error as caught:
+        print(type(caught).__name__)",
+        );
+        assert_eq!(
+            text,
+            "DuplicateKeyError\nWriteError\nWriteError\nOperationFailure\nValueError\nValueError\nTypeError\nOverflowError\n"
+        );
+        match up(&list(&[1]), "\nraise KeyError('no')") {
+            Err(EngineError::Raised { line: Some(14), exception, .. }) => assert_eq!(exception, "KeyError"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn two_documents_of_one_id_or_none_are_refused_before_the_script_runs() {
+        for ids in [list(&[1, 1]), {
+            let mut checkpoint = Checkpoint::default();
+            let empty = checkpoint.dict(&[]);
+            checkpoint.graph.root = checkpoint.list(&[empty]);
+            checkpoint.graph
+        }] {
+            assert!(matches!(up(&ids, "print(1)"), Err(EngineError::Checkpoint { .. })));
+        }
+    }
+}

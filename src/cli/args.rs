@@ -54,6 +54,7 @@ pub enum Command {
     Tag(super::tag::TagArgs),
     Branch(super::branch::BranchArgs),
     Baseline(super::baseline::BaselineArgs),
+    Migrate(super::migrate::MigrateArgs),
     Migration(super::migration::MigrationArgs),
     Simulate(super::simulate::SimulateArgs),
     Bisect(super::bisect::BisectArgs),

@@ -1,31 +1,37 @@
 //! `ckstore import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::format::Format;
 use crate::refname::RefName;
-use crate::repo::{ImportOptions, Repo};
+use crate::repo::{CollectionImportOptions, ImportOptions, Repo};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
+use super::sweep::{Failed, some_failed_code, write_failures};
 
 /// Take a checkpoint, a file or a folder, into the store
 ///
 /// It is read as data: nothing in it is executed. Its content becomes a revision of a ref named after
 /// it (or NAME), and that ref becomes HEAD. Tensors that are stored already are not stored again. A
 /// store is made in the current folder where there is none.
+///
+/// With --collection, every file below a folder becomes a ref `NAME/path`, and so does every document of a JSON
+/// array, of JSON lines or of a MongoDB export (Extended JSON), named by its `_id`. HEAD stays where it is.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  ckstore import last.ckpt\n  ckstore import old.ckpt --name weather/2023 --version 0.8.1\n  \
-                        ckstore import -m \"ten more epochs\""
+                        ckstore import -m \"ten more epochs\"\n  ckstore import models.json --collection models --catalogue migrations"
 )]
 pub struct ImportArgs {
-    /// The checkpoint, a file or a folder; without it, the working file of HEAD is taken again
+    /// The checkpoint, a file or a folder, or with --collection a folder of these or a file of documents; without it,
+    /// the working file of HEAD is taken again
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
     /// Name in the store; without it, that of the file
@@ -40,6 +46,9 @@ pub struct ImportArgs {
     /// Why it is imported; `log` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
+    /// Take a folder of files, or a file of documents, into this collection
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "format"], requires = "path")]
+    collection: Option<RefName>,
     /// Read the file as this format instead of looking: torch-zip, safetensors, bytes, ...
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
@@ -61,6 +70,9 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
     {
         return Err(Failure::unreadable(path, &error));
     }
+    if let (Some(collection), Some(path)) = (&args.collection, &args.path) {
+        return run_collection(args, collection, path, session, output);
+    }
     if session.is_without_store() {
         match &args.path {
             // No store is made for a file that cannot be stored.
@@ -81,6 +93,7 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         format: args.format,
         catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
         detached: false,
+        keep_head: false,
     };
     let report = repo.import(&options, &session.context())?;
     for warning in &report.warnings {
@@ -114,4 +127,67 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes many files or documents.
+fn run_collection(
+    args: &ImportArgs,
+    collection: &RefName,
+    path: &Path,
+    session: &Session,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    if session.is_without_store() {
+        // No store is made for what cannot be stored.
+        Repo::check_collection(path, collection)?;
+    }
+    let (mut repo, made) = session.open_or_init()?;
+    if made {
+        output.say(&format!("made a store in {}", repo.directory().display()));
+    }
+    let options = CollectionImportOptions {
+        path,
+        collection: collection.clone(),
+        version: args.version.as_deref(),
+        baseline: args.baseline.as_deref(),
+        message: args.message.as_deref(),
+        catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
+    };
+    let report = repo.import_collection(&options, &session.context())?;
+    let failures: Vec<Failed> =
+        report.failed.into_iter().map(|(path, error)| Failed::new(path.display(), error)).collect();
+    let document = CollectionDocument {
+        collection,
+        added: report.added,
+        changed: report.changed,
+        unchanged: report.unchanged,
+        documents: report.documents,
+        bytes: report.bytes,
+        failed: &failures,
+    };
+    output.report(&document, |out| {
+        writeln!(
+            out,
+            "{collection}: {} added, {} changed, {} unchanged ({} documents, {} read)",
+            report.added,
+            report.changed,
+            report.unchanged,
+            report.documents,
+            human_bytes(report.bytes)
+        )?;
+        write_failures(out, &failures, output)
+    })?;
+    Ok(some_failed_code(failures.len()))
+}
+
+/// What an import into a collection did, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct CollectionDocument<'a> {
+    collection: &'a RefName,
+    added: u64,
+    changed: u64,
+    unchanged: u64,
+    documents: u64,
+    bytes: u64,
+    failed: &'a [Failed],
 }

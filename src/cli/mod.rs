@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod log;
 mod ls;
+mod migrate;
 mod migration;
 mod output;
 mod plan;
@@ -24,6 +25,7 @@ mod session;
 mod show;
 mod simulate;
 mod status;
+mod sweep;
 mod tag;
 
 use std::process::ExitCode;
@@ -77,6 +79,7 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Tag(args) => tag::run(args, &session, output),
         Command::Branch(args) => branch::run(args, &session, output),
         Command::Baseline(args) => baseline::run(args, &session, output),
+        Command::Migrate(args) => migrate::run(args, &session, output),
         Command::Migration(args) => migration::run(args, &session, output),
         Command::Simulate(args) => simulate::run(args, &session, output),
         Command::Bisect(args) => bisect::run(args, &session, output),

@@ -48,6 +48,8 @@ pub mod exit {
     pub const FAILED: u8 = 7;
     /// Another process is writing.
     pub const LOCKED: u8 = 8;
+    /// A command over many refs failed for some of them.
+    pub const SOME_FAILED: u8 = 9;
     /// Something is to be done, and the caller wants to know.
     pub const PENDING: u8 = 10;
 }
@@ -63,6 +65,10 @@ pub const EXITS: &[(u8, &str)] = &[
     (exit::CORRUPT, "the store, the ledger, the catalogue or the file is damaged; `fsck` found an error"),
     (exit::FAILED, "a script failed, or what came out is not what was stored"),
     (exit::LOCKED, "another process is writing to the store"),
+    (
+        exit::SOME_FAILED,
+        "a command over many refs or files failed for some of them, and was done for the others",
+    ),
     (exit::PENDING, "`plan` or `status` with `--exit-code`: something is to be done"),
 ];
 
@@ -77,6 +83,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_NAME", exit::USAGE, "no ref, revision, setting or value has that name, or it cannot be one"),
     ("E_EXISTS", exit::USAGE, "the name or the destination is taken"),
     ("E_INPUT", exit::USAGE, "the file is missing, empty or not a file"),
+    ("E_DOCUMENT", exit::USAGE, "a document is no object, has no `_id`, or one that another has"),
     ("E_DIRTY", exit::USAGE, "the working file was changed and not imported"),
     ("E_BASELINED", exit::USAGE, "the checkpoint already says which migrations it has"),
     ("E_NO_CATALOGUE", exit::USAGE, "there is no folder of migrations"),
@@ -85,6 +92,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_UNBASELINED", exit::INCOMPATIBLE, "nothing says which migrations the checkpoint has"),
     ("E_UNKNOWN_LINEAGE", exit::INCOMPATIBLE, "the checkpoint's first migration is not in the catalogue"),
     ("E_NOT_MIGRATABLE", exit::INCOMPATIBLE, "the format has no parts that a migration could change"),
+    ("E_UNEVEN", exit::INCOMPATIBLE, "the documents of a collection do not all have the same migrations"),
     ("E_IRREVERSIBLE", exit::IRREVERSIBLE, "a migration cannot be undone"),
     ("E_CODE_REQUIRED", exit::IRREVERSIBLE, "a step needs a script, which was forbidden"),
     ("E_NO_MIGRATE", exit::IRREVERSIBLE, "a needed migration has no migrate function"),
@@ -261,6 +269,18 @@ impl From<RepoError> for Failure {
             RepoError::Verify { .. } => {
                 Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
             }
+            RepoError::UnknownCollection { suggestion, .. } => Failure::new("E_NAME", message)
+                .hint(near(suggestion, "`ckstore import DIR --collection NAME` makes one")),
+            RepoError::NotADocument { .. } | RepoError::Document { .. } => Failure::new("E_DOCUMENT", message)
+                .hint("a document is a JSON object with an `_id` of its own; nothing was changed"),
+            RepoError::Uneven { .. } => Failure::new("E_UNEVEN", message)
+                .hint("`ckstore status --all --collection NAME` shows which; bring that one where the others are"),
+            RepoError::NoDocumentMigrations { .. } => Failure::new("E_NO_CATALOGUE", message)
+                .hint("checkpoints are migrated with `ckstore checkout --all --collection NAME --version V`"),
+            RepoError::OfDocuments { .. } => Failure::new("E_NOT_MIGRATABLE", message)
+                .hint("`ckstore migrate COLLECTION up` runs it on all of them"),
+            RepoError::Undo { .. } | RepoError::UndoConflict { .. } => Failure::new("E_IRREVERSIBLE", message)
+                .hint("nothing was changed; `ckstore checkout --revision` brings one document back by itself"),
             RepoError::DiskFull { .. } => Failure::new("E_DISK_FULL", message).hint("make room and try again"),
             RepoError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {

@@ -144,6 +144,22 @@ impl Ledger {
             .map_err(LedgerError::during("list its refs"))
     }
 
+    /// The refs whose names begin with this one and a slash, by name.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn refs_below(&self, name: &RefName) -> Result<Vec<RefRow>, LedgerError> {
+        // In the order of bytes `0` follows `/`.
+        let (from, to) = (format!("{name}/"), format!("{name}0"));
+        self.connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM refs WHERE name >= ?1 AND name < ?2 ORDER BY name"
+            ))
+            .and_then(|mut statement| statement.query_map([from, to], read)?.collect())
+            .map_err(LedgerError::during("list its refs"))
+    }
+
     /// Every move of a ref, or of all, oldest first.
     ///
     /// # Errors

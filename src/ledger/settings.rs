@@ -45,6 +45,18 @@ impl Change<'_> {
             .map_err(LedgerError::during("write a setting"))
     }
 
+    /// Sets a setting that is not set yet.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be written.
+    pub fn add_setting(&self, key: &str, value: &str) -> Result<(), LedgerError> {
+        self.transaction
+            .execute("INSERT OR IGNORE INTO settings (key, value) VALUES (?1, ?2)", params![key, value])
+            .map(drop)
+            .map_err(LedgerError::during("write a setting"))
+    }
+
     /// Removes a setting.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub use super::list::{DEFAULT_LIST_KEY, MIGRATE_CKPT_LIST_KEY};
 use super::plan::Policy;
 use super::resolver::Entry;
+use super::source::exodus::problems_of_time;
+use super::source::registry::{self, REGISTRY_FILE};
 use super::source::{Form, Migration, Problem};
 use super::version::Version;
 
@@ -39,10 +41,14 @@ pub struct Catalogue {
     pub policy: Policy,
     /// The key under which a checkpoint keeps its list, chosen likewise.
     pub list_key: String,
-    /// The migrations, in the bytewise order of their names, in which they run.
+    /// The migrations, in the order in which they run: the bytewise order of their names, or of their times where
+    /// they migrate documents. If the folder has an `all_migrations.py`, only what that lists of the latter.
     pub migrations: Vec<Migration>,
     /// What a person should know, although it stops nothing.
     pub warnings: Vec<Problem>,
+    /// Migrations of documents whose times tie or go back, or are not told by their names. The order in which they
+    /// run is then not the one that their author may think of.
+    pub time_problems: Vec<Problem>,
 }
 
 /// Why a catalogue could not be loaded.
@@ -114,6 +120,7 @@ impl Catalogue {
         let mut problems = Vec::new();
         let mut sources = Vec::new();
         let mut config = Config::default();
+        let mut registered = None;
         for (file, path) in files {
             let text = match read(&path, &mut budget) {
                 Ok(text) => text,
@@ -126,7 +133,12 @@ impl Catalogue {
                     continue;
                 }
             };
-            if file == CONFIG_FILE {
+            if file == REGISTRY_FILE {
+                match registry::read(&text) {
+                    Ok(listed) => registered = Some(listed),
+                    Err(problem) => problems.push(problem),
+                }
+            } else if file == CONFIG_FILE {
                 match parse_config(&text) {
                     Ok(parsed) => config = parsed,
                     Err((line, message)) => problems.push(Problem { file, line, message }),
@@ -149,12 +161,24 @@ impl Catalogue {
                 }
             }
         }
+        if let Some(listed) = &registered {
+            problems.extend(register(&mut migrations, listed));
+        }
         if !problems.is_empty() {
             problems.sort_by(|a, b| a.file.cmp(&b.file));
             return Err(CatalogueError::Broken { directory: directory.to_owned(), problems });
         }
         // A map of text is in bytewise order.
         let mut migrations: Vec<Migration> = migrations.into_values().collect();
+        // Their times may have different numbers of digits.
+        migrations.sort_by_key(Migration::time);
+        let order: Vec<&str> = registered.iter().flatten().map(|entry| entry.name.as_str()).collect();
+        let time_problems = match &registered {
+            Some(_) => {
+                problems_of_time(order.iter().filter_map(|name| migrations.iter().find(|m| m.name == *name)))
+            }
+            None => problems_of_time(&migrations),
+        };
         let name = config.name.unwrap_or_else(|| folder_name(directory));
         fill_in(&mut migrations, config.version_key.as_deref().unwrap_or(&name));
         let (policy, list_key) = habits(&migrations);
@@ -164,14 +188,14 @@ impl Catalogue {
             policy: config.policy.unwrap_or(policy),
             list_key: config.list_key.unwrap_or_else(|| list_key.to_owned()),
             warnings: warnings(&migrations),
+            time_problems,
             migrations,
         })
     }
 
     /// The migration with this name.
     pub fn get(&self, name: &str) -> Option<&Migration> {
-        let found = self.migrations.binary_search_by(|migration| migration.name.as_str().cmp(name));
-        found.ok().map(|index| &self.migrations[index])
+        self.migrations.iter().find(|migration| migration.name == name)
     }
 
     /// The compatibility group that a migration belongs to.
@@ -239,6 +263,30 @@ impl From<&Migration> for Entry {
             is_code: migration.form.is_code(),
         }
     }
+}
+
+/// Leaves only the migrations of documents that are registered, and tells what is wrong with the list.
+fn register(migrations: &mut BTreeMap<String, Migration>, listed: &[registry::Registered]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for entry in listed {
+        let mut wrong = |message| {
+            problems.push(Problem { file: REGISTRY_FILE.to_owned(), line: Some(entry.line), message });
+        };
+        match migrations.get(&entry.name) {
+            None => wrong(format!("it registers `{}`, of which there is no file", entry.name)),
+            Some(_) if !seen.insert(&entry.name) => wrong(format!("it registers `{}` twice", entry.name)),
+            Some(found) => {
+                if let (Some(named), Some(time)) = (found.time(), entry.time)
+                    && named != time
+                {
+                    wrong(format!("it registers `{}` with the time {time}", entry.name));
+                }
+            }
+        }
+    }
+    migrations.retain(|name, migration| migration.form != Form::Exodus || seen.contains(name));
+    problems
 }
 
 /// Gives migrations without a version that of the one before, and those without a package the catalogue's.
@@ -431,13 +479,13 @@ mod tests {
             "has_an_unknown_field.py:3: `MigrationMetadata` has no field `finale`",
             "has_metadata_twice.py:4: `metadata` is assigned twice",
             "has_no_metadata.py:1: form not recognised: it has neither `metadata = MigrationMetadata(...)` nor `handle(ckpt)` \
-             at top level",
+             nor `class Migration(BaseMigration)` at top level",
             "has_no_package.py:3: `versions` names no package",
             "has_no_versions.py:3: `MigrationMetadata` lacks `versions`",
             "has_one_version_twice.py:3: `versions` has `pkg` twice",
             "has_two_packages.py:3: `versions` names several packages (one, two): the catalogue must say which",
             "hides_its_metadata.py:1: form not recognised: it has neither `metadata = MigrationMetadata(...)` nor `handle(ckpt)` \
-             at top level",
+             nor `class Migration(BaseMigration)` at top level",
             "is_final_by_computing.py:3: `final` is neither `True` nor `False`",
             "is_no_python.py:2: not valid Python: Expected an expression",
             "makes_other_metadata.py:1: `metadata` is not a call of `MigrationMetadata`",
@@ -513,6 +561,46 @@ mod tests {
                 "1.py: a final never runs, but this one has a migrate function",
                 "2.py: its version 0.9 is below the final before it, 1",
                 "3.py: it has no migrate function and is no final",
+            ]
+        );
+    }
+
+    const UP: &[u8] = b"class Migration(BaseMigration):\n    def up(self, collection): pass\n";
+
+    #[test]
+    fn migrations_of_documents_run_in_the_order_of_their_times_and_only_if_registered() {
+        let names =
+            ["Migration_1000_b.py", "Migration_999_a.py", "Migration_1000_c.py", "Migration_2000_d.py"];
+        let files: Vec<_> = names.iter().map(|name| (*name, UP)).collect();
+        let all = Catalogue::load(folder(&files).path()).unwrap();
+        let order = |all: &Catalogue| all.migrations.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
+        let expected = ["Migration_999_a", "Migration_1000_b", "Migration_1000_c", "Migration_2000_d"];
+        assert_eq!(order(&all), expected);
+        let problems: Vec<_> = all.time_problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, ["Migration_1000_c.py: `Migration_1000_b.py` has the same time"]);
+
+        let registry = b"from . import Migration_2000_d, Migration_999_a\nall_migrations = [Migration_2000_d.Migration(2000, 'd'), \
+            Migration_999_a.Migration(999, 'a')]\n";
+        let registered =
+            Catalogue::load(folder(&[&files[..], &[("all_migrations.py", registry)]].concat()).path());
+        let registered = registered.unwrap();
+        assert_eq!(order(&registered), ["Migration_999_a", "Migration_2000_d"]);
+        assert!(
+            registered.time_problems[0].message.contains("its time is before that of `Migration_2000_d.py`")
+        );
+    }
+
+    #[test]
+    fn a_registry_that_does_not_fit_its_folder_is_refused() {
+        let registry = b"from . import Migration_1_a, Migration_2_b\nall_migrations = [\n  Migration_1_a.Migration(7, 'a'),\n  \
+            Migration_1_a.Migration(1, 'a'),\n  Migration_2_b.Migration(2, 'b'),\n]\n";
+        let folder = folder(&[("Migration_1_a.py", UP), ("all_migrations.py", registry)]);
+        assert_eq!(
+            problems(folder.path()),
+            [
+                "all_migrations.py:3: it registers `Migration_1_a` with the time 7",
+                "all_migrations.py:4: it registers `Migration_1_a` twice",
+                "all_migrations.py:5: it registers `Migration_2_b`, of which there is no file",
             ]
         );
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ledger::{GroupRow, RefRow};
 use crate::migration::Catalogue;
+use crate::refname::RefName;
 
 use super::open::absolute;
 use super::{Repo, RepoError};
@@ -18,8 +19,8 @@ pub struct CatalogueSource<'a> {
 }
 
 impl Repo {
-    /// The folder of a ref's catalogue: the one given; else the one that the ref remembers; else the store's
-    /// setting; else `migrations` where the operation was started, or beside the store.
+    /// The folder of a ref's catalogue: the one given; else the one that the ref remembers; else its collection's;
+    /// else the store's setting; else `migrations` where the operation was started, or beside the store.
     pub(super) fn catalogue_directory(
         &self,
         row: Option<&RefRow>,
@@ -32,6 +33,11 @@ impl Repo {
             return Ok(PathBuf::from(remembered));
         }
         let beside = self.directory().parent().unwrap_or(Path::new("."));
+        if let Some(row) = row
+            && let Some(folder) = self.collection_catalogue(&row.name)?
+        {
+            return Ok(beside.join(folder));
+        }
         if let Some(setting) = self.ledger.setting("catalogue")? {
             return Ok(beside.join(setting));
         }
@@ -50,6 +56,19 @@ impl Repo {
             return Err(RepoError::NoCatalogue { path: directory });
         }
         Ok(Catalogue::load(&directory)?)
+    }
+
+    /// Loads the catalogue of a collection.
+    pub(super) fn load_collection_catalogue(
+        &self,
+        collection: &RefName,
+        source: CatalogueSource<'_>,
+    ) -> Result<Catalogue, RepoError> {
+        let own = if source.given.is_some() { None } else { self.collection_catalogue(collection)? };
+        let beside = self.directory().parent().unwrap_or(Path::new("."));
+        let given = own.map(|folder| beside.join(folder));
+        let given = given.as_deref().or(source.given);
+        self.load_catalogue(None, CatalogueSource { given, ..source })
     }
 
     /// As [`load_catalogue`](Repo::load_catalogue), but `None` where no folder was named and none is there.

@@ -118,7 +118,7 @@ impl Repo {
         target: Option<PathBuf>,
         redo: bool,
     ) -> Result<CheckoutReport, RepoError> {
-        let (id, word) = self.migrate(planned, options, context, redo)?;
+        let (id, word) = self.carry_plan_out(planned, options, context, redo)?;
         let mut report = self.finish(options, context, planned.report(), id, target)?;
         report.new_revision = Some(id);
         report.printed = word.printed;
@@ -146,7 +146,7 @@ impl Repo {
     }
 
     /// Carries the plan out and moves the ref.
-    fn migrate(
+    fn carry_plan_out(
         &mut self,
         planned: &Planned,
         options: &CheckoutOptions<'_>,
@@ -216,12 +216,7 @@ impl Repo {
         failed: Failed,
         context: &Context<'_>,
     ) -> Result<RepoError, RepoError> {
-        let mut text = failed.error.to_string();
-        let mut source = std::error::Error::source(&failed.error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
+        let text = with_causes(&failed.error);
         let change = self.ledger.change()?;
         change.append_step(&NewStep {
             ref_name: &row.name,
@@ -467,6 +462,17 @@ impl Repo {
         };
         self.import(&import, context).map(drop)
     }
+}
+
+/// An error with all its causes, as the ledger keeps it.
+pub(super) fn with_causes(error: &RepoError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// A plan that does nothing.

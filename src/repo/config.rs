@@ -2,11 +2,19 @@
 
 use crate::migration::suggest::suggest;
 
+use crate::refname::RefName;
+
+use super::collection::SETTING_PREFIX;
 use super::{Repo, RepoError};
 
 /// The settings that a person can set, and what each is for.
-pub const SETTINGS: &[(&str, &str)] =
-    &[("catalogue", "folder of migrations for refs that have none of their own")];
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("catalogue", "folder of migrations for refs that have none of their own"),
+    (COLLECTION, "folder of migrations of a collection"),
+];
+
+/// How the settings of collections are called in lists and messages.
+const COLLECTION: &str = "collection.NAME";
 
 impl Repo {
     /// The value of a setting.
@@ -48,7 +56,10 @@ impl Repo {
 }
 
 fn check(key: &str) -> Result<(), RepoError> {
-    let known = || SETTINGS.iter().map(|(key, _)| *key);
+    if key.strip_prefix(SETTING_PREFIX).is_some_and(|name| name.parse::<RefName>().is_ok()) {
+        return Ok(());
+    }
+    let known = || SETTINGS.iter().map(|(key, _)| *key).filter(|key| *key != COLLECTION);
     if known().any(|known| known == key) {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::declarative::DeclarativeError;
+use crate::migration::document::DocumentError;
 use crate::migration::engine::EngineError;
 use crate::migration::list::ListError;
 use crate::migration::merge::Conflict;
@@ -250,6 +251,75 @@ pub enum RepoError {
         /// The revision.
         revision: ObjectId,
     },
+    /// No collection of that name.
+    #[error("there is no collection `{name}`")]
+    UnknownCollection {
+        /// What was asked for.
+        name: String,
+        /// A near name.
+        suggestion: Option<String>,
+    },
+    /// What should be documents is not.
+    #[error("`{}`{} cannot be taken as documents", path.display(), at_line(.line))]
+    NotADocument {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: Option<usize>,
+        /// Why.
+        #[source]
+        source: DocumentError,
+    },
+    /// A ref of a collection is no document that a migration can take.
+    #[error("`{name}` is no document that can be migrated")]
+    Document {
+        /// The ref.
+        name: String,
+        /// Why.
+        #[source]
+        source: DocumentError,
+    },
+    /// The documents of a collection do not have the same migrations.
+    #[error("the documents of `{collection}` do not all have the same migrations: `{name}` has others")]
+    Uneven {
+        /// The collection.
+        collection: String,
+        /// One that differs from the first.
+        name: String,
+    },
+    /// A catalogue has no migration of documents.
+    #[error("catalogue `{}` has no migrations of documents", path.display())]
+    NoDocumentMigrations {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A migration of documents was to run on one checkpoint.
+    #[error("`{migration}` migrates all documents of a collection, not one")]
+    OfDocuments {
+        /// The migration.
+        migration: String,
+    },
+    /// A migration of documents cannot be undone without its script.
+    #[error("`{migration}` cannot be undone: `{name}` {reason}")]
+    Undo {
+        /// The migration.
+        migration: String,
+        /// The ref.
+        name: String,
+        /// What stands in the way.
+        reason: &'static str,
+    },
+    /// A migration of documents cannot be undone on one that was changed since.
+    #[error("`{migration}` cannot be undone in `{name}`")]
+    UndoConflict {
+        /// The migration.
+        migration: String,
+        /// The ref.
+        name: String,
+        /// What stands in the way.
+        #[source]
+        source: DocumentError,
+    },
     /// The disk is full.
     #[error("no space is left to write `{}`", path.display())]
     DiskFull {
@@ -297,6 +367,10 @@ pub enum RepoError {
     /// A checkpoint could not be stored or brought back.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+}
+
+fn at_line(line: &Option<usize>) -> String {
+    line.map(|line| format!(", line {line},")).unwrap_or_default()
 }
 
 impl RepoError {

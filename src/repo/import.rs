@@ -39,6 +39,8 @@ pub struct ImportOptions<'a> {
     pub catalogue: CatalogueSource<'a>,
     /// Only moves the ref: the file does not become its working file, and HEAD stays where it is if it names a ref.
     pub detached: bool,
+    /// Leaves HEAD where it is.
+    pub keep_head: bool,
 }
 
 /// What an import did.
@@ -223,7 +225,8 @@ impl Repo {
                 },
             )?;
         }
-        if !options.detached || !has_head {
+        let keeps_head = options.keep_head || (options.detached && has_head);
+        if !keeps_head {
             change.set_setting("head", name.as_str())?;
         }
         change.commit()?;

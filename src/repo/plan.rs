@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::ledger::RefRow;
 use crate::migration::merge::Conflict;
 use crate::migration::plan::{Operation, Plan, PlanTarget, Warning};
-use crate::migration::{Catalogue, resolver};
+use crate::migration::{Catalogue, Form, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::Revision;
@@ -132,6 +132,13 @@ impl Repo {
                 }
             }
         };
+        let of_documents = plan.operations.iter().find(|operation| {
+            let listed = catalogue.get(&operation.migration);
+            listed.is_some_and(|migration| migration.form == Form::Exodus)
+        });
+        if let Some(operation) = of_documents {
+            return Err(RepoError::OfDocuments { migration: operation.migration.clone() });
+        }
         Ok(Planned { row, revision, lineage, catalogue, plan })
     }
 

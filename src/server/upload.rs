@@ -162,6 +162,7 @@ fn receive(
             format: params.format.map(|AsBytes::Bytes| Format::Bytes),
             catalogue: shared.catalogue(),
             detached: true,
+            keep_head: false,
         };
         let imported = shared.with_context(|context| repo.import(&options, context));
         imported.map_err(|error| Problem::from(error).call(file.path(), "the upload"))

@@ -5,6 +5,7 @@ mod bisect;
 mod console;
 mod crash;
 mod delta;
+mod documents;
 mod errors;
 mod folders;
 mod fsck;

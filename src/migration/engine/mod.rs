@@ -113,15 +113,26 @@ pub enum Entry {
     Rollback,
     /// `handle(ckpt)`, as migrate-ckpt has it.
     Handle,
+    /// `Migration.up(collection)`, as the Exodus templates have it: the graph is a list of documents.
+    Up,
+    /// `Migration.down(collection)`.
+    Down,
 }
 
 impl Entry {
+    /// Whether it runs on the documents of a collection instead of a checkpoint.
+    pub fn is_of_documents(self) -> bool {
+        matches!(self, Entry::Up | Entry::Down)
+    }
+
     /// The function's name.
     pub fn function(self) -> &'static str {
         match self {
             Entry::Migrate => "migrate",
             Entry::Rollback => "rollback",
             Entry::Handle => "handle",
+            Entry::Up => "up",
+            Entry::Down => "down",
         }
     }
 }

@@ -4,9 +4,11 @@
 
 mod anemoi;
 mod declarative;
+pub(super) mod exodus;
 pub mod lookups;
 mod migrate_ckpt;
 pub(super) mod python;
+pub(super) mod registry;
 pub mod review;
 
 use std::fmt;
@@ -28,6 +30,9 @@ pub enum Form {
     Anemoi,
     /// A Python file with `handle(ckpt)` alone, as migrate-ckpt has them.
     MigrateCkpt,
+    /// A Python file with `class Migration(BaseMigration)`, `up(self, collection)` and `down(self, collection)`, as
+    /// the Exodus model templates have them. It migrates all documents of a collection.
+    Exodus,
     /// A TOML file that says what to do with which places. Nothing of it is code.
     Declarative,
 }
@@ -36,7 +41,7 @@ impl Form {
     /// Whether running a migration of this form takes an interpreter.
     pub fn is_code(self) -> bool {
         match self {
-            Form::Anemoi | Form::MigrateCkpt => true,
+            Form::Anemoi | Form::MigrateCkpt | Form::Exodus => true,
             Form::Declarative => false,
         }
     }
@@ -47,6 +52,7 @@ impl fmt::Display for Form {
         match self {
             Form::Anemoi => f.write_str("anemoi"),
             Form::MigrateCkpt => f.write_str("migrate-ckpt"),
+            Form::Exodus => f.write_str("exodus"),
             Form::Declarative => f.write_str("declarative"),
         }
     }
@@ -165,6 +171,21 @@ impl Migration {
     }
 }
 
+impl Migration {
+    /// Milliseconds since 1970 that its name tells, where it is of the Exodus form.
+    pub fn time(&self) -> Option<i64> {
+        (self.form == Form::Exodus).then(|| exodus::time_and_name(&self.name)).flatten().map(|(time, _)| time)
+    }
+
+    /// The name without the time, where it is of the Exodus form.
+    pub fn short_name(&self) -> &str {
+        match exodus::time_and_name(&self.name) {
+            Some((_, name)) if self.form == Form::Exodus => name,
+            _ => &self.name,
+        }
+    }
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_control() || c == '/' || c == '\\')
 }
@@ -174,11 +195,14 @@ fn read_python(source: &str, version_key: Option<&str>) -> io::Result<Result<Out
         if anemoi::is_one(module) {
             return anemoi::read(module, version_key);
         }
+        if exodus::is_one(module) {
+            return Ok(exodus::read(module));
+        }
         if migrate_ckpt::is_one(module) {
             return Ok(migrate_ckpt::read(module));
         }
         let message = "form not recognised: it has neither `metadata = MigrationMetadata(...)` nor `handle(ckpt)` \
-                       at top level";
+                       nor `class Migration(BaseMigration)` at top level";
         Err(Flaw { line: 1, message: message.into() })
     })?;
     Ok(parsed.unwrap_or_else(|error| Err(Flaw { line: error.line, message: error.message })))

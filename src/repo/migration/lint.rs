@@ -71,6 +71,12 @@ pub fn lint(
         Err(error) => return Err(error.into()),
     };
     let mut findings = Vec::new();
+    findings.extend(catalogue.time_problems.iter().map(|problem| Finding {
+        code: "E_CATALOGUE",
+        file: problem.file.clone(),
+        line: problem.line,
+        message: problem.message.clone(),
+    }));
     order(&catalogue, &mut findings);
     bodies(&catalogue, &mut findings)?;
     scripts(&catalogue, &mut findings)?;

@@ -14,13 +14,16 @@ use super::super::pipe::{Answer, Failure, FromWorker, OwnedTask};
 use super::failure::{self, Stop};
 use super::host::Host;
 use super::setup::Moves;
-use super::{freeze, lockdown, native};
+use super::{documents, freeze, lockdown, native};
+use crate::migration::source::exodus::time_and_name;
+use crate::value::Graph;
 
 /// Native modules that stay; of the others nothing is left to import.
 const NATIVE_MODULES: &[&str] = &[
     "_abc",
     "_ast",
     "_ckstore",
+    "_ckstore_documents",
     "_codecs",
     "_collections",
     "_functools",
@@ -91,11 +94,24 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 24] = [
+const _: [&str; 46] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
     include_str!("../prelude/argparse.py"),
+    include_str!("../prelude/bson/__init__.py"),
+    include_str!("../prelude/bson/binary.py"),
+    include_str!("../prelude/bson/datetime_ms.py"),
+    include_str!("../prelude/bson/decimal128.py"),
+    include_str!("../prelude/bson/errors.py"),
+    include_str!("../prelude/bson/int64.py"),
+    include_str!("../prelude/bson/max_key.py"),
+    include_str!("../prelude/bson/min_key.py"),
+    include_str!("../prelude/bson/objectid.py"),
+    include_str!("../prelude/bson/regex.py"),
+    include_str!("../prelude/bson/son.py"),
+    include_str!("../prelude/bson/timestamp.py"),
+    include_str!("../prelude/ckstore_documents.py"),
     include_str!("../prelude/ckstore_families.py"),
     include_str!("../prelude/ckstore_modules.py"),
     include_str!("../prelude/ckstore_objects.py"),
@@ -104,6 +120,9 @@ const _: [&str; 24] = [
     include_str!("../prelude/ckstore_values.py"),
     include_str!("../prelude/collections/_defaultdict.py"),
     include_str!("../prelude/datetime.py"),
+    include_str!("../prelude/exodusutils/__init__.py"),
+    include_str!("../prelude/exodusutils/migration/__init__.py"),
+    include_str!("../prelude/exodusutils/migration/base_migration.py"),
     include_str!("../prelude/fnmatch.py"),
     include_str!("../prelude/inspect.py"),
     include_str!("../prelude/io.py"),
@@ -113,6 +132,12 @@ const _: [&str; 24] = [
     include_str!("../prelude/numpy/_types.py"),
     include_str!("../prelude/omegaconf/__init__.py"),
     include_str!("../prelude/pathlib.py"),
+    include_str!("../prelude/pymongo/__init__.py"),
+    include_str!("../prelude/pymongo/collection.py"),
+    include_str!("../prelude/pymongo/cursor.py"),
+    include_str!("../prelude/pymongo/errors.py"),
+    include_str!("../prelude/pymongo/operations.py"),
+    include_str!("../prelude/pymongo/results.py"),
     include_str!("../prelude/torch/__init__.py"),
     include_str!("../prelude/torch/nn/__init__.py"),
     include_str!("../prelude/warnings.py"),
@@ -123,8 +148,11 @@ pub(super) fn run(mut task: OwnedTask, replies: Box<dyn Read>) -> FromWorker {
     let questions = lockdown::start_clock(Duration::from_millis(task.cpu_millis));
     let builder = Interpreter::builder(settings());
     let ours = native::_ckstore::module_def(&builder.ctx);
+    let of_documents = documents::_ckstore_documents::module_def(&builder.ctx);
+    let has_documents = task.entry.is_of_documents();
     let interpreter = builder
         .add_native_module(ours)
+        .add_native_module(of_documents)
         .add_frozen_modules(rustpython_pylib::FROZEN_STDLIB)
         .add_frozen_modules(rustpython_vm::py_freeze!(dir = "../prelude"))
         .init_hook(move |vm| {
@@ -132,7 +160,7 @@ pub(super) fn run(mut task: OwnedTask, replies: Box<dyn Read>) -> FromWorker {
             vm.recursion_limit.set(RECURSION_LIMIT);
             let state = PyRc::get_mut(&mut vm.state).expect("nobody else holds the state yet");
             state.module_defs.retain(|name, _| NATIVE_MODULES.contains(name));
-            state.frozen.retain(|name, _| is_kept(name));
+            state.frozen.retain(|name, _| is_kept(name, has_documents));
         })
         .build();
     interpreter.enter(|vm| {
@@ -165,9 +193,11 @@ fn settings() -> Settings {
     settings
 }
 
-fn is_kept(name: &str) -> bool {
+fn is_kept(name: &str, has_documents: bool) -> bool {
     let top = name.split('.').next().unwrap_or(name);
-    FROZEN_MODULES.contains(&top) || OUR_MODULES.contains(&top)
+    FROZEN_MODULES.contains(&top)
+        || OUR_MODULES.contains(&top)
+        || (has_documents && OUR_DOCUMENT_MODULES.contains(&top))
 }
 
 /// The top modules of the prelude.
@@ -190,6 +220,9 @@ const OUR_MODULES: &[&str] = &[
     "torch",
 ];
 
+/// The top modules of the prelude that only migrations of documents have.
+const OUR_DOCUMENT_MODULES: &[&str] = &["bson", "ckstore_documents", "exodusutils", "pymongo"];
+
 /// Loads the prelude and closes what the interpreter itself leaves open.
 fn start(vm: &VirtualMachine) -> PyResult<PyObjectRef> {
     let runtime = vm.import("ckstore_runtime", 0)?;
@@ -209,10 +242,9 @@ fn script(
     task: &mut OwnedTask,
     replies: Box<dyn Read>,
 ) -> Result<Answer, Stop> {
-    let code = vm.compile(&task.source, Mode::Exec, task.file.clone()).map_err(|error| {
-        let line = error.location().map_or(0, |location| location.line.get());
-        Failure::Syntax { line: u32::try_from(line).unwrap_or(0), message: error.to_string() }
-    })?;
+    if task.entry.is_of_documents() {
+        return documents_script(vm, runtime, task, replies);
+    }
     let python = vm.import("ckstore_objects", 0)?;
     let values = vm.import("ckstore_values", 0)?;
     let modules = vm.import("ckstore_modules", 0)?;
@@ -221,13 +253,7 @@ fn script(
     let class = vm.import("torch", 0)?.get_attr("Tensor", vm)?;
     host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
 
-    let globals = vm.ctx.new_dict();
-    // A name of its own, whatever the file is called: `copy.py` is not the module `copy`.
-    let name = format!("migrations.{}", task.name);
-    globals.set_item("__name__", vm.ctx.new_str(name.as_str()).into(), vm)?;
-    vm.call_method(runtime, "register", (name, globals.clone()))?;
-    vm.run_code_obj(code, Scope::with_builtins(None, globals.clone(), vm))?;
-
+    let globals = run_module(vm, runtime, task)?;
     let defined = |name: &str| globals.get_item_opt(name, vm).map(|f| f.filter(|f| !vm.is_none(f)));
     let Some(function) = defined(task.entry.function())? else { return Err(Failure::NoEntry.into()) };
     let mut moved = Vec::new();
@@ -266,6 +292,45 @@ fn script(
         answer.skipped = Some(reason.unwrap_or("the script asked for a model").to_owned());
     }
     Ok(answer)
+}
+
+/// Runs one direction of a migration on all documents of a collection.
+fn documents_script(
+    vm: &VirtualMachine,
+    runtime: &PyObjectRef,
+    task: &mut OwnedTask,
+    replies: Box<dyn Read>,
+) -> Result<Answer, Stop> {
+    let python = vm.import("ckstore_documents", 0)?;
+    let objects = vm.import("ckstore_objects", 0)?;
+    // Nothing of a checkpoint is shown, but what is printed goes there.
+    let values = vm.import("ckstore_values", 0)?;
+    let host = Host::open(&Graph::new(), objects, values, replies, task.printed_bytes, task.message_bytes);
+    let (time, name) = time_and_name(&task.name).unwrap_or((0, &task.name));
+    documents::open(&task.graph, &task.source, time, python.clone())?;
+    let globals = run_module(vm, runtime, task)?;
+    let class = globals.get_item_opt("Migration", vm)?.ok_or(Failure::NoEntry)?;
+    let migration = vm.call_method(&python, "instance", (class, time, name))?;
+    let collection = python.get_attr("Collection", vm)?.call(("collection",), vm)?;
+    vm.call_method(&migration, task.entry.function(), (collection,))?;
+    let mut answer = documents::close(std::mem::take(&mut task.graph));
+    answer.printed = host.printed.take();
+    Ok(answer)
+}
+
+/// Runs the script's top level and returns what it defines.
+fn run_module(vm: &VirtualMachine, runtime: &PyObjectRef, task: &OwnedTask) -> Result<PyDictRef, Stop> {
+    let code = vm.compile(&task.source, Mode::Exec, task.file.clone()).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line.get());
+        Failure::Syntax { line: u32::try_from(line).unwrap_or(0), message: error.to_string() }
+    })?;
+    let globals = vm.ctx.new_dict();
+    // A name of its own, whatever the file is called: `copy.py` is not the module `copy`.
+    let name = format!("migrations.{}", task.name);
+    globals.set_item("__name__", vm.ctx.new_str(name.as_str()).into(), vm)?;
+    vm.call_method(runtime, "register", (name, globals.clone()))?;
+    vm.run_code_obj(code, Scope::with_builtins(None, globals.clone(), vm))?;
+    Ok(globals)
 }
 
 fn moves(vm: &VirtualMachine, runtime: &PyObjectRef, setup: PyObjectRef) -> PyResult<Moves> {

@@ -2,6 +2,7 @@
 //!
 //! Everything here runs in the child. Any abnormal end of it is an error of the script, never of ckstore.
 
+mod documents;
 mod failure;
 mod family;
 mod form;

@@ -1,0 +1,3 @@
+from ckstore_documents import Binary
+
+__all__ = ["Binary"]

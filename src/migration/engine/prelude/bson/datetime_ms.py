@@ -1,0 +1,3 @@
+from ckstore_documents import DatetimeMS
+
+__all__ = ["DatetimeMS"]

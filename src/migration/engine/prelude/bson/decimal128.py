@@ -1,0 +1,3 @@
+from ckstore_documents import Decimal128
+
+__all__ = ["Decimal128"]

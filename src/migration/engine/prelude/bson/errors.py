@@ -1,0 +1,3 @@
+from ckstore_documents import BSONError, InvalidDocument, InvalidId
+
+__all__ = ["BSONError", "InvalidDocument", "InvalidId"]

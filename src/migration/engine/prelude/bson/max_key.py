@@ -1,0 +1,3 @@
+from ckstore_documents import MaxKey
+
+__all__ = ["MaxKey"]

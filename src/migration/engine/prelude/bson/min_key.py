@@ -1,0 +1,3 @@
+from ckstore_documents import MinKey
+
+__all__ = ["MinKey"]

@@ -1,0 +1,3 @@
+from ckstore_documents import ObjectId
+
+__all__ = ["ObjectId"]

@@ -1,0 +1,3 @@
+from ckstore_documents import Regex
+
+__all__ = ["Regex"]

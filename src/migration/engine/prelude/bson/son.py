@@ -1,0 +1,3 @@
+from ckstore_documents import SON
+
+__all__ = ["SON"]

@@ -1,0 +1,3 @@
+from ckstore_documents import Timestamp
+
+__all__ = ["Timestamp"]

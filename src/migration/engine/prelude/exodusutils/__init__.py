@@ -1,0 +1,1 @@
+"""Stands in for exodusutils: what a migration script of it needs."""

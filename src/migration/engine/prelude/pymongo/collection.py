@@ -1,0 +1,3 @@
+from ckstore_documents import Collection
+
+__all__ = ["Collection"]

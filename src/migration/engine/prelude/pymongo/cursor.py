@@ -1,0 +1,3 @@
+from ckstore_documents import Cursor
+
+__all__ = ["Cursor"]

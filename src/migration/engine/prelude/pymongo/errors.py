@@ -1,0 +1,17 @@
+from ckstore_documents import (
+    BulkWriteError,
+    DuplicateKeyError,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
+
+__all__ = [
+    "BulkWriteError",
+    "DuplicateKeyError",
+    "InvalidOperation",
+    "OperationFailure",
+    "PyMongoError",
+    "WriteError",
+]

@@ -1,0 +1,462 @@
+//! Taking many files, or files of many documents, into a collection.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::durable;
+use crate::format::{self, Format, FormatError, Limits};
+use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::migration::document::{self, Document, DocumentError, MAX_DEPTH, Value};
+use crate::migration::resolver;
+use crate::object::ObjectId;
+use crate::refname::RefName;
+use crate::revision::{Applied, REVISION_ENCODING, Revision, StepKind};
+use crate::snapshot::{self, SnapshotError};
+
+use super::super::import::{ImportOptions, ImportReport, baseline_list, listed_step};
+use super::super::open::absolute;
+use super::super::working::{Stamp, path_text};
+use super::super::{CatalogueSource, Context, Repo, RepoError};
+use super::{SETTING_PREFIX, dump};
+
+/// Largest file of documents, in bytes.
+const MAX_DUMP_BYTES: u64 = 2 << 30;
+
+/// Most files below a folder that is imported.
+const MAX_FILES: usize = 1_000_000;
+
+/// Deepest folder that is looked into.
+const MAX_FOLDERS: usize = 64;
+
+/// What to take into a collection.
+#[derive(Debug, Clone)]
+pub struct CollectionImportOptions<'a> {
+    /// A folder of files, or one file of documents.
+    pub path: &'a Path,
+    /// The collection.
+    pub collection: RefName,
+    /// The version that the checkpoints were trained at, where they do not say which migrations they have.
+    pub version: Option<&'a str>,
+    /// The last migration that they have, where they do not say.
+    pub baseline: Option<&'a str>,
+    /// Why.
+    pub message: Option<&'a str>,
+    /// Where the catalogue is; one that is given here is the collection's from now on.
+    pub catalogue: CatalogueSource<'a>,
+}
+
+/// What an import into a collection did.
+#[derive(Debug, Serialize)]
+pub struct CollectionImportReport {
+    /// The collection.
+    pub collection: RefName,
+    /// Number of refs that were made.
+    pub added: u64,
+    /// Number of refs that were moved.
+    pub changed: u64,
+    /// Number of refs that were what the files hold already.
+    pub unchanged: u64,
+    /// Number of documents among these.
+    pub documents: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Files that could not be taken, each by itself, and why; the others were.
+    #[serde(skip)]
+    pub failed: Vec<(PathBuf, RepoError)>,
+}
+
+/// A document that was looked at, and not stored yet.
+struct Incoming {
+    name: RefName,
+    text: Vec<u8>,
+    /// The file, if it holds this document alone.
+    file: Option<(PathBuf, Stamp)>,
+}
+
+/// The files below a folder, told apart by what they hold.
+#[derive(Default)]
+struct Sorted {
+    documents: Vec<PathBuf>,
+    others: Vec<PathBuf>,
+}
+
+impl Repo {
+    /// Takes a folder of files, or a file of documents, into a collection: one ref for each.
+    ///
+    /// Documents are named by their `_id` (see [`document::part_of`]), files by their path below the folder. All
+    /// documents are taken in one transaction, or none; every other file by itself. What was taken before stays as it
+    /// is. HEAD does not move.
+    ///
+    /// # Errors
+    ///
+    /// If a document is none, has the `_id` of another, or the store cannot be written. Nothing is changed then.
+    pub fn import_collection(
+        &mut self,
+        options: &CollectionImportOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<CollectionImportReport, RepoError> {
+        let root = absolute(options.path)?;
+        let sorted = sort(&root)?;
+        let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
+        let mut report = CollectionImportReport {
+            collection: options.collection.clone(),
+            added: 0,
+            changed: 0,
+            unchanged: 0,
+            documents: 0,
+            bytes: 0,
+            failed: Vec::new(),
+        };
+        let mut incoming = Vec::new();
+        for path in &sorted.documents {
+            report.bytes += read_documents(path, base, &options.collection, &mut incoming)?;
+        }
+        refuse_twins(&root, &incoming)?;
+        report.documents = incoming.len() as u64;
+        self.take_documents(&incoming, options, context, &mut report)?;
+        for path in &sorted.others {
+            match self.take_file(path, base, options, context) {
+                Ok(done) => {
+                    report.bytes += done.bytes.read;
+                    match (done.unchanged, done.previous) {
+                        (true, _) => report.unchanged += 1,
+                        (false, Some(_)) => report.changed += 1,
+                        (false, None) => report.added += 1,
+                    }
+                }
+                Err(error) => report.failed.push((path.clone(), error)),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Finds out whether what is to be taken can be, as far as that takes no store.
+    ///
+    /// # Errors
+    ///
+    /// As [`import_collection`](Repo::import_collection).
+    pub fn check_collection(path: &Path, collection: &RefName) -> Result<(), RepoError> {
+        let root = absolute(path)?;
+        let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
+        let mut incoming = Vec::new();
+        for path in &sort(&root)?.documents {
+            read_documents(path, base, collection, &mut incoming)?;
+        }
+        refuse_twins(&root, &incoming)
+    }
+
+    fn take_file(
+        &mut self,
+        path: &Path,
+        base: &Path,
+        options: &CollectionImportOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<ImportReport, RepoError> {
+        let name = name_of_file(path, base, &options.collection)?;
+        // Two files that differ only in their ending would take turns at one name.
+        if let Some(file) = self.remembered_file(&name)?
+            && Path::new(&file.path) != path
+            && Path::new(&file.path).exists()
+        {
+            return Err(RepoError::NameTaken { name: name.to_string() });
+        }
+        let known = match self.ledger.find_ref(&name)? {
+            Some(row) => self.revision(&row.revision)?.applied.is_some(),
+            None => false,
+        };
+        let import = ImportOptions {
+            path: Some(path),
+            name: Some(name),
+            // Said once, it stays said.
+            version: options.version.filter(|_| !known),
+            baseline: options.baseline.filter(|_| !known),
+            message: options.message,
+            catalogue: CatalogueSource { given: None, ..options.catalogue },
+            keep_head: true,
+            ..ImportOptions::default()
+        };
+        self.import(&import, context)
+    }
+
+    /// Stores documents and moves their refs, in one pack and one transaction.
+    fn take_documents(
+        &mut self,
+        incoming: &[Incoming],
+        options: &CollectionImportOptions<'_>,
+        context: &Context<'_>,
+        report: &mut CollectionImportReport,
+    ) -> Result<(), RepoError> {
+        let _lock = self.lock()?;
+        let collection = &options.collection;
+        let directory = options.catalogue.given.map(absolute).transpose()?;
+        let applied = if incoming.is_empty() { Vec::new() } else { self.joined_list(options)? };
+        let mut writer = self.store.writer(&self.ledger);
+        let mut new = Vec::new();
+        context.progress.begin("importing", incoming.iter().map(|document| document.text.len() as u64).sum());
+        for document in incoming {
+            let row = self.ledger.find_ref(&document.name)?;
+            if row.as_ref().is_some_and(|row| row.kind == RefKind::Tag) {
+                return Err(RepoError::NotABranch { name: document.name.to_string(), found: "tag" });
+            }
+            let parent = row.as_ref().map(|row| self.revision(&row.revision)).transpose()?;
+            let (tree, file) = store_text(&document.text, &mut writer)?;
+            context.progress.advance(document.text.len() as u64);
+            if let (Some(row), Some(parent)) = (&row, &parent)
+                && parent.tree == tree
+            {
+                report.unchanged += 1;
+                new.push((document, Some(row.revision), row.revision, None));
+                continue;
+            }
+            let at = context.time();
+            let kept = parent.as_ref().map(|parent| parent.applied.clone());
+            let steps = match &kept {
+                Some(_) => Vec::new(),
+                None => applied
+                    .iter()
+                    .map(|entry| listed_step(StepKind::Baseline, entry, &tree, at, None))
+                    .collect(),
+            };
+            let revision = Revision {
+                encoding: REVISION_ENCODING,
+                tree,
+                parents: row.iter().map(|row| row.revision).collect(),
+                format: Format::Json.name().to_owned(),
+                file: Some(file),
+                file_bytes: document.text.len() as u64,
+                tensors: 0,
+                applied: kept.unwrap_or_else(|| Some(applied.clone())),
+                steps,
+                actor: context.actor.to_owned(),
+                created: at,
+                message: options.message.map_or_else(|| format!("import into {collection}"), str::to_owned),
+            };
+            let id = writer.put(&revision.encode(), Default::default())?;
+            match row {
+                Some(_) => report.changed += 1,
+                None => report.added += 1,
+            }
+            new.push((document, row.map(|row| row.revision), id, Some(revision)));
+        }
+        context.progress.end();
+        let pack = writer.finish()?;
+        let at = context.time();
+        let change = self.ledger.change()?;
+        if let Some(pack) = &pack {
+            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
+        }
+        let key = format!("{SETTING_PREFIX}{collection}");
+        match &directory {
+            Some(directory) => change.set_setting(&key, &path_text(directory))?,
+            None => change.add_setting(&key, "")?,
+        }
+        for (document, expected, id, revision) in &new {
+            if let Some(revision) = revision {
+                change.add_revision(id, revision)?;
+                change.move_ref(&RefMove {
+                    name: &document.name,
+                    kind: RefKind::Branch,
+                    expected: *expected,
+                    new: Some(*id),
+                    operation: "import",
+                    at,
+                    actor: context.actor,
+                })?;
+                for step in &revision.steps {
+                    change.append_step(&NewStep {
+                        ref_name: &document.name,
+                        revision: Some(*id),
+                        step,
+                        status: &StepStatus::Done,
+                        actor: context.actor,
+                    })?;
+                }
+            }
+            if let Some((path, stamp)) = &document.file {
+                let file = WorkingFile {
+                    path: path_text(path),
+                    revision: *id,
+                    bytes: stamp.bytes,
+                    modified_ns: stamp.modified_ns,
+                    content: ObjectId::of(&document.text),
+                };
+                change.set_working_file(&document.name, &file)?;
+            }
+        }
+        Ok(change.commit()?)
+    }
+
+    /// The migrations that a document has which joins a collection: those that the others have. The first ones have
+    /// what a person says.
+    fn joined_list(&self, options: &CollectionImportOptions<'_>) -> Result<Vec<Applied>, RepoError> {
+        let executed = self.executed(&options.collection)?;
+        let target = match (options.version, options.baseline) {
+            (_, Some(migration)) => resolver::Target::Migration(migration.to_owned()),
+            (Some(version), None) => resolver::Target::Version(version.to_owned()),
+            (None, None) => return Ok(executed.applied),
+        };
+        let catalogue = self.load_collection_catalogue(&options.collection, options.catalogue)?;
+        let said = baseline_list(&catalogue, &target)?;
+        let names = |list: &[Applied]| list.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+        if executed.documents > 0 && names(&said) != names(&executed.applied) {
+            let (collection, name) = (options.collection.to_string(), "the documents to import".to_owned());
+            return Err(RepoError::Uneven { collection, name });
+        }
+        Ok(said)
+    }
+}
+
+/// Stores the text of a document; its tree, and the hash of the text.
+pub(in crate::repo) fn store_text(
+    text: &[u8],
+    writer: &mut crate::store::Writer<'_>,
+) -> Result<(ObjectId, ObjectId), RepoError> {
+    let limits = Limits::default();
+    let scanned = format::scan(&text, Some(Format::Json), &limits).map_err(SnapshotError::from)?;
+    let graph = format::decode(&scanned.outline, &limits).map_err(SnapshotError::from)?;
+    let stored = snapshot::write_file(&text, &scanned, &graph, None, writer, &crate::progress::Silent)?;
+    Ok((stored.id, stored.file))
+}
+
+/// Reads the documents of a file and checks each. Returns how many bytes the file has.
+fn read_documents(
+    path: &Path,
+    base: &Path,
+    collection: &RefName,
+    incoming: &mut Vec<Incoming>,
+) -> Result<u64, RepoError> {
+    let failed = || RepoError::io("read", path);
+    let metadata = fs::metadata(path).map_err(failed())?;
+    if metadata.len() > MAX_DUMP_BYTES {
+        let what = "the file of documents is larger than 2 GiB: import it in parts".to_owned();
+        let source = DocumentError::NotADocument { what };
+        return Err(RepoError::NotADocument { path: path.to_owned(), line: None, source });
+    }
+    let stamp = Stamp::of(&metadata);
+    let text = fs::read(path).map_err(failed())?;
+    let after = fs::metadata(path).map_err(failed())?;
+    if Stamp::of(&after) != stamp || text.len() as u64 != stamp.bytes {
+        return Err(RepoError::ChangedWhileRead { path: path.to_owned() });
+    }
+    let places = dump::split(&text).map_err(|error| RepoError::NotADocument {
+        path: path.to_owned(),
+        line: Some(error.line),
+        source: DocumentError::NotADocument { what: error.what.to_owned() },
+    })?;
+    let alone = places.len() == 1 && !text.trim_ascii_start().starts_with(b"[");
+    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..Limits::default() };
+    // Counted on from one document to the next, since counting from the begin would take quadratic time.
+    let (mut line, mut counted) = (1, 0);
+    for place in places {
+        line += text[counted..place.start].iter().filter(|byte| **byte == b'\n').count();
+        counted = place.start;
+        let wrong = |source| RepoError::NotADocument { path: path.to_owned(), line: Some(line), source };
+        let body = if alone { &text[..] } else { &text[place.clone()] };
+        let read = || -> Result<Document, RepoError> {
+            let malformed = |error: FormatError| {
+                let cause =
+                    std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                wrong(DocumentError::NotADocument { what: cause })
+            };
+            let scanned = format::scan(&body, Some(Format::Json), &limits).map_err(malformed)?;
+            let graph = format::decode(&scanned.outline, &limits).map_err(malformed)?;
+            document::read(&graph, graph.root).map_err(wrong)
+        };
+        let document = read()?;
+        let name = match document.get("_id") {
+            Some(id @ (Value::Array(_) | Value::Regex { .. })) => {
+                let what = format!("an `_id` cannot be of type {}", id.type_name());
+                return Err(wrong(DocumentError::NotADocument { what }));
+            }
+            Some(id) => format!("{collection}/{}", document::part_of(id)).parse()?,
+            None if alone => name_of_file(path, base, collection)?,
+            None => {
+                return Err(wrong(DocumentError::NotADocument {
+                    what: "the document has no `_id`".to_owned(),
+                }));
+            }
+        };
+        let file = alone.then(|| (path.to_owned(), stamp));
+        incoming.push(Incoming { name, text: body.to_vec(), file });
+    }
+    Ok(stamp.bytes)
+}
+
+/// Refuses documents that would have one ref.
+fn refuse_twins(root: &Path, incoming: &[Incoming]) -> Result<(), RepoError> {
+    let mut seen = HashSet::with_capacity(incoming.len());
+    match incoming.iter().find(|document| !seen.insert(document.name.as_str())) {
+        Some(document) => {
+            let source = DocumentError::DuplicateId { id: format!("that `{}` stands for", document.name) };
+            Err(RepoError::NotADocument { path: root.to_owned(), line: None, source })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The ref of a file: its path below the folder, without the ending.
+fn name_of_file(path: &Path, base: &Path, collection: &RefName) -> Result<RefName, RepoError> {
+    let below = path.strip_prefix(base).unwrap_or(path).with_extension("");
+    let parts = below
+        .components()
+        .map(|part| RefName::from_file_stem(&part.as_os_str().to_string_lossy()).to_string());
+    let parts: Vec<String> = parts.collect();
+    Ok(format!("{collection}/{}", parts.join("/")).parse()?)
+}
+
+/// Finds the files below a path. Hidden ones and links are passed over.
+fn sort(root: &Path) -> Result<Sorted, RepoError> {
+    let mut sorted = Sorted::default();
+    let metadata = fs::metadata(root).map_err(RepoError::io("open", root))?;
+    if metadata.is_file() {
+        place_file(root, &mut sorted)?;
+        return Ok(sorted);
+    }
+    if !metadata.is_dir() {
+        return Err(RepoError::NotAFile { path: root.to_owned(), what: "a device, pipe or socket" });
+    }
+    let mut folders = vec![(root.to_owned(), 0)];
+    let mut files = Vec::new();
+    while let Some((folder, depth)) = folders.pop() {
+        let failed = || RepoError::io("read", &folder);
+        for entry in fs::read_dir(&folder).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            let kind = entry.file_type().map_err(failed())?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            if kind.is_dir() && depth < MAX_FOLDERS {
+                folders.push((entry.path(), depth + 1));
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+            if files.len() > MAX_FILES {
+                return Err(RepoError::NotAFile {
+                    path: root.to_owned(),
+                    what: "a folder of more than a million files",
+                });
+            }
+        }
+    }
+    files.sort();
+    for file in files {
+        place_file(&file, &mut sorted)?;
+    }
+    Ok(sorted)
+}
+
+fn place_file(path: &Path, sorted: &mut Sorted) -> Result<(), RepoError> {
+    let failed = || RepoError::io("read", path);
+    let mut head = Vec::new();
+    File::open(path).map_err(failed())?.take(512).read_to_end(&mut head).map_err(failed())?;
+    if dump::looks_like(&head) {
+        sorted.documents.push(path.to_owned());
+    } else {
+        sorted.others.push(path.to_owned());
+    }
+    Ok(())
+}
