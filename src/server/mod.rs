@@ -41,7 +41,7 @@ pub use access::Token;
 use jobs::Jobs;
 use metrics::Metrics;
 use pool::Pool;
-pub use problem::{OWN, STATUSES};
+pub use problem::{OWN, status_of};
 
 /// Checkpoints that are sent at the same time.
 const DOWNLOADS: usize = 8;

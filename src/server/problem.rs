@@ -5,16 +5,13 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::face::failure::Failure;
+use crate::face::failure::{CODES, Failure, exit};
 use crate::migration::ResolveError;
 use crate::repo::RepoError;
 
-/// The status of each code that the command line has too.
-pub const STATUSES: &[(&str, u16)] = &[
-    ("E_IO", 500),
+/// Codes of the command line with a status of their own; that of the others follows from their exit code.
+const STATUSES: &[(&str, u16)] = &[
     ("E_DISK_FULL", 507),
-    ("E_INTERNAL", 500),
-    ("E_USAGE", 400),
     ("E_NO_STORE", 503),
     ("E_STORE_EXISTS", 409),
     ("E_NAME", 404),
@@ -24,25 +21,23 @@ pub const STATUSES: &[(&str, u16)] = &[
     ("E_DIRTY", 409),
     ("E_BASELINED", 409),
     ("E_NO_CATALOGUE", 409),
-    ("E_TOO_OLD", 409),
-    ("E_TOO_NEW", 409),
-    ("E_UNBASELINED", 409),
-    ("E_UNKNOWN_LINEAGE", 409),
-    ("E_NOT_MIGRATABLE", 409),
-    ("E_UNEVEN", 409),
-    ("E_IRREVERSIBLE", 409),
-    ("E_CODE_REQUIRED", 409),
-    ("E_NO_MIGRATE", 409),
-    ("E_DRIFT", 409),
-    ("E_CORRUPT", 500),
-    ("E_NEWER", 500),
-    ("E_CATALOGUE", 500),
     ("E_LEDGER", 409),
     ("E_FORMAT", 422),
     ("E_SCRIPT", 422),
-    ("E_VERIFY", 500),
-    ("E_LOCKED", 409),
 ];
+
+/// The status of a code of the command line, by its exit code.
+pub fn status_of(code: &str, exit: u8) -> u16 {
+    let own = STATUSES.iter().find(|(known, _)| *known == code);
+    own.map_or_else(
+        || match exit {
+            exit::USAGE => 400,
+            exit::INCOMPATIBLE | exit::IRREVERSIBLE | exit::DRIFT | exit::LOCKED => 409,
+            _ => 500,
+        },
+        |(_, status)| *status,
+    )
+}
 
 /// The codes that only the server has, with their status and what they mean.
 pub const OWN: &[(&str, u16, &str)] = &[
@@ -75,9 +70,10 @@ pub type Answer = Result<Response, Problem>;
 impl Problem {
     /// A problem with a code of either table.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Problem {
-        let own = OWN.iter().map(|(code, status, _)| (*code, *status));
-        let known = STATUSES.iter().copied().chain(own).find(|(known, _)| *known == code);
-        let status = known.and_then(|(_, status)| StatusCode::from_u16(status).ok());
+        let own = OWN.iter().find(|(own, ..)| *own == code).map(|(_, status, _)| *status);
+        let shared =
+            CODES.iter().find(|(known, ..)| *known == code).map(|(_, exit, _)| status_of(code, *exit));
+        let status = own.or(shared).and_then(|status| StatusCode::from_u16(status).ok());
         Problem {
             status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             code,
@@ -189,15 +185,14 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::failure::CODES;
 
     #[test]
-    fn every_code_of_the_command_line_has_a_status() {
-        for (code, ..) in CODES {
-            assert!(STATUSES.iter().any(|(known, _)| known == code), "{code} has no status");
+    fn codes_are_told_once() {
+        for (code, ..) in OWN {
+            assert!(CODES.iter().all(|(known, ..)| known != code), "{code} is told twice");
         }
-        for (code, _) in STATUSES {
-            assert!(OWN.iter().all(|(own, ..)| own != code), "{code} is told twice");
-        }
+        assert_eq!(status_of("E_TOO_OLD", exit::INCOMPATIBLE), 409);
+        assert_eq!(status_of("E_USAGE", exit::USAGE), 400);
+        assert_eq!(status_of("E_CORRUPT", exit::CORRUPT), 500);
     }
 }
