@@ -148,10 +148,10 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Enters how a job ended.
-    pub fn end(&self, id: &str, result: Result<Value, Problem>) -> Option<Job> {
-        let mut state = self.state();
-        let job = state.known.get_mut(id).filter(|job| job.state == JobState::Running)?;
+    /// Enters how a job ended, after it was written down and `seen` was told of it.
+    pub fn end(&self, id: &str, result: Result<Value, Problem>, seen: impl FnOnce(&Job)) {
+        let running = self.state().known.get(id).filter(|job| job.state == JobState::Running).cloned();
+        let Some(mut job) = running else { return };
         job.finished = Some(Timestamp::now());
         match result {
             Ok(report) => {
@@ -163,22 +163,23 @@ impl Jobs {
                 job.problem = Some(problem.job(id).document());
             }
         }
-        let job = job.clone();
-        state.running = None;
-        if state.known.len() > MAX_JOBS {
-            state.known.retain(|known, _| known == id);
-        }
-        drop(state);
         self.write(&job);
+        seen(&job);
+        let mut state = self.state();
+        if state.known.len() > MAX_JOBS {
+            state.known.clear();
+        }
+        state.known.insert(id.to_owned(), job);
+        state.running = None;
+        drop(state);
         self.changed.send_replace(());
-        Some(job)
     }
 
     /// Marks the running job as interrupted, since the server stops. Returns its name.
     pub fn interrupt(&self) -> Option<String> {
         let mut state = self.state();
-        let id = state.running.take()?;
-        let job = state.known.get_mut(&id)?;
+        let id = state.running.clone()?;
+        let job = state.known.get_mut(&id).filter(|job| job.state == JobState::Running)?;
         job.state = JobState::Interrupted;
         job.finished = Some(Timestamp::now());
         let job = job.clone();
@@ -274,7 +275,7 @@ mod tests {
         let first = jobs.begin(json!({})).unwrap();
         let refused = jobs.begin(json!({})).unwrap_err().document();
         assert_eq!((refused["status"].as_u64(), refused["job"].as_str()), (Some(409), Some(&*first.id)));
-        jobs.end(&first.id, Ok(json!({"steps": 1}))).unwrap();
+        jobs.end(&first.id, Ok(json!({"steps": 1})), |_| ());
         assert_eq!(jobs.get(&first.id).unwrap().state, JobState::Done);
         assert_ne!(jobs.begin(json!({})).unwrap().id, first.id);
     }

@@ -117,10 +117,10 @@ fn work(shared: &Shared, id: &str, request: &MigrateRequest) {
     let result = catch_unwind(AssertUnwindSafe(migrate))
         .unwrap_or_else(|_| Err(Problem::new("E_INTERNAL", "the work ended early")));
     let report = result.map(|report| serde_json::to_value(report).unwrap_or(Value::Null));
-    if let Some(job) = shared.jobs.end(id, report) {
+    shared.jobs.end(id, report, |job| {
         shared.metrics.job_ended(job.state.as_str());
         if !shared.quiet {
             super::observe::say(&format!("job {id} {}", job.state.as_str()));
         }
-    }
+    });
 }
