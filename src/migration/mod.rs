@@ -8,6 +8,7 @@ pub mod declarative;
 mod derive;
 mod digest;
 pub mod document;
+pub mod embedded;
 pub mod engine;
 pub mod list;
 pub mod merge;
