@@ -225,7 +225,8 @@ impl Repo {
                 },
             )?;
         }
-        if !options.keep_head && (!options.detached || !has_head) {
+        let keeps_head = options.keep_head || (options.detached && has_head);
+        if !keeps_head {
             change.set_setting("head", name.as_str())?;
         }
         change.commit()?;

@@ -1,11 +1,21 @@
-//! What a request says: its name in the path, its parameters, its headers.
+//! What a request says: its name in the path, its parameters, its body.
 
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+
+/// Largest JSON body, in bytes.
+const MAX_JSON_BYTES: usize = 64 << 10;
+
+/// How long a JSON body may take to arrive.
+const JSON_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name in the path, `%2F` and the like being turned into what they stand for.
 pub struct Name(pub String);
@@ -54,4 +64,28 @@ pub fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.map(|value| value.split(';').next().unwrap_or_default().trim());
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
+}
+
+/// Reads a body of JSON: at most 64 KiB, within ten seconds.
+///
+/// # Errors
+///
+/// If it is of another type, too long, too slow, or not what is expected.
+pub async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    if !is_of_type(headers, "application/json") {
+        return Err(Problem::new("E_MEDIA", "the body is not of type application/json"));
+    }
+    let too_large = || Problem::new("E_TOO_LARGE", format!("the body is longer than {MAX_JSON_BYTES} bytes"));
+    if content_length(headers).is_some_and(|length| length > MAX_JSON_BYTES as u64) {
+        return Err(too_large());
+    }
+    let body = tokio::time::timeout(JSON_PATIENCE, Limited::new(body, MAX_JSON_BYTES).collect()).await;
+    let body: Bytes = match body {
+        Err(_) => return Err(Problem::new("E_TIMEOUT", "the body did not arrive in time")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(error)) => return Err(Problem::usage(format!("the body cannot be read: {error}"))),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::usage(format!("the body is not what is expected: {error}")))
 }

@@ -83,9 +83,18 @@ pub async fn listen(
     drop(listener);
     say("stopping");
     let again = told_to_end().map_err(failed)?;
+    let ended = async {
+        open.shutdown().await;
+        if let Some(job) = shared.jobs.running() {
+            shared.jobs.ended(&job).await;
+        }
+    };
     tokio::select! {
-        _ = timeout(GRACE, open.shutdown()) => {}
+        _ = timeout(GRACE, ended) => {}
         () = again => {}
+    }
+    if let Some(job) = shared.jobs.interrupt() {
+        say(&format!("job {job} is interrupted"));
     }
     say("stopped");
     Ok(())

@@ -29,6 +29,11 @@ struct Labels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
     version: &'static str,
 }
@@ -42,6 +47,7 @@ pub struct Metrics {
     connections: Gauge,
     sent: Counter,
     received: Counter,
+    jobs: Family<Ended, Counter>,
 }
 
 /// Counts something as under way until it is dropped.
@@ -67,6 +73,7 @@ impl Metrics {
             connections: Gauge::default(),
             sent: Counter::default(),
             received: Counter::default(),
+            jobs: Family::default(),
             registry: Registry::default(),
         };
         registry.register("http_requests", "Requests by method, route and status", metrics.requests.clone());
@@ -80,6 +87,7 @@ impl Metrics {
         registry.register("http_connections", "Open connections", metrics.connections.clone());
         registry.register("download_bytes", "Bytes of checkpoints that were sent", metrics.sent.clone());
         registry.register("upload_bytes", "Bytes of checkpoints that arrived", metrics.received.clone());
+        registry.register("jobs", "Jobs that ended, by how", metrics.jobs.clone());
         Metrics { registry, ..metrics }
     }
 
@@ -113,6 +121,11 @@ impl Metrics {
     /// So many bytes of a checkpoint arrived.
     pub fn received(&self, bytes: u64) {
         self.received.inc_by(bytes);
+    }
+
+    /// A job ended.
+    pub fn job_ended(&self, state: &'static str) {
+        self.jobs.get_or_create(&Ended { state }).inc();
     }
 }
 

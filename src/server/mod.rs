@@ -10,8 +10,11 @@ mod download;
 mod extract;
 mod groups;
 mod health;
+mod jobs;
+mod jobs_api;
 mod listen;
 mod metrics;
+mod migrate;
 mod observe;
 mod pool;
 mod problem;
@@ -35,6 +38,7 @@ use crate::repo::{CatalogueSource, Context};
 
 use access::Rules;
 pub use access::Token;
+use jobs::Jobs;
 use metrics::Metrics;
 use pool::Pool;
 pub use problem::{OWN, status_of};
@@ -86,6 +90,7 @@ pub struct World {
 struct Shared {
     pool: Arc<Pool>,
     rules: Rules,
+    jobs: Jobs,
     metrics: Metrics,
     downloads: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
@@ -128,6 +133,7 @@ pub fn serve(
     }
     let writes = settings.token.is_some() && !settings.read_only;
     let shared = Arc::new(Shared {
+        jobs: Jobs::open(&settings.store, writes)?,
         pool: Arc::new(Pool::new(settings.store)),
         rules: Rules {
             token: settings.token,

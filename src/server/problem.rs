@@ -60,6 +60,7 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     hint: Option<String>,
+    job: Option<String>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -78,6 +79,7 @@ impl Problem {
             code,
             detail: detail.into(),
             hint: None,
+            job: None,
             header: None,
         }
     }
@@ -105,6 +107,12 @@ impl Problem {
         self
     }
 
+    /// The same with the job that it is about.
+    pub fn job(mut self, id: &str) -> Problem {
+        self.job = Some(id.to_owned());
+        self
+    }
+
     /// The same with a header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.header = Some(Box::new((name, value)));
@@ -119,15 +127,30 @@ impl Problem {
 
     /// The document.
     pub fn document(&self) -> serde_json::Value {
-        json!({
+        let mut document = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": self.code,
             "hint": self.hint,
-        })
+        });
+        if let Some(job) = &self.job {
+            document["job"] = json!(job);
+        }
+        document
     }
+}
+
+/// The answer that a problem's document is.
+pub fn answer_with(document: &serde_json::Value) -> Response {
+    let status =
+        document["status"].as_u64().and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
+    let mut response = Response::new(Body::from(document.to_string()));
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 impl From<Failure> for Problem {
@@ -151,12 +174,9 @@ impl From<RepoError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.document().to_string()));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = answer_with(&self.document());
         if let Some((name, value)) = self.header.map(|header| *header) {
-            headers.insert(name, value);
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -8,7 +8,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
 use super::problem::Problem;
-use super::{Shared, access, description, diff, download, groups, health, metrics, observe};
+use super::{
+    Shared, access, description, diff, download, groups, health, jobs_api, metrics, migrate, observe,
+};
 use super::{refs, revisions, upload};
 
 /// Who is let in.
@@ -55,6 +57,9 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/revisions/{revision}/checkout", Access::Read),
     route("GET", "/diff", Access::Read),
     route("GET", "/groups", Access::Read),
+    route("POST", "/migrate", Access::Write),
+    route("GET", "/jobs", Access::Read),
+    route("GET", "/jobs/{job}", Access::Read),
 ];
 
 /// The handler of a route.
@@ -76,6 +81,9 @@ fn handler(route: &Route) -> MethodRouter<Arc<Shared>> {
         "/revisions/{revision}/checkout" => get(download::of_revision),
         "/diff" => get(diff::diff),
         "/groups" => get(groups::groups),
+        "/migrate" => post(migrate::migrate),
+        "/jobs" => get(jobs_api::list),
+        "/jobs/{job}" => get(jobs_api::one),
         path => unreachable!("{path} has no handler"),
     }
 }

@@ -81,6 +81,9 @@ pub async fn import(
     if content_length(&headers).is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
+    if let Some(running) = shared.jobs.running() {
+        return Err(Problem::new("E_LOCKED", format!("job {running} is running")).job(&running));
+    }
     let place = Arc::clone(&shared.uploads).try_acquire_owned();
     let place = place.map_err(|_| Problem::busy("too many uploads are under way"))?;
     let (sender, receiver) = mpsc::channel(PIECES);

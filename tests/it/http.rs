@@ -127,6 +127,12 @@ impl Server {
         self.send("GET", target, headers, b"")
     }
 
+    /// Sends JSON with the token.
+    pub fn post(&self, target: &str, body: &str) -> Answer {
+        let headers = [("Authorization", BEARER), ("Content-Type", "application/json")];
+        self.send("POST", target, &headers, body.as_bytes())
+    }
+
     /// Uploads a checkpoint with the token.
     pub fn upload(&self, target: &str, body: &[u8]) -> Answer {
         let headers = [("Authorization", BEARER), ("Content-Type", "application/octet-stream")];

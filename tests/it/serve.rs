@@ -608,6 +608,207 @@ fn requests_are_counted() {
     assert!(!log.contains("GET"), "{log}");
 }
 
+const FIRST: &str = "Migration_1000000000001_owner";
+const SECOND: &str = "Migration_1000000000002_rename";
+
+/// A collection `models` of three documents, and two migrations.
+fn models() -> Home {
+    let home = Home::new();
+    let lines = "{\"_id\": \"a\", \"kind\": \"x\"}\n{\"_id\": \"b\", \"kind\": \"y\"}\n{\"_id\": \"c\"}\n";
+    fs::write(home.path("models.jsonl"), lines).unwrap();
+    fs::create_dir(home.path("scripts")).unwrap();
+    script(&home, FIRST, "collection.update_many({'kind': 'x'}, {'$set': {'owner': 'ada'}})", "pass");
+    script(
+        &home,
+        SECOND,
+        "collection.update_many({}, {'$rename': {'kind': 'type'}})",
+        "collection.update_many({}, {'$rename': {'type': 'kind'}})",
+    );
+    home.run(["import", "models.jsonl", "--collection", "models", "--catalogue", "scripts"]).ok();
+    home
+}
+
+/// Writes a script; both bodies are one line.
+fn script(home: &Home, name: &str, up: &str, down: &str) {
+    let text = format!(
+        "from exodusutils.migration.base_migration import BaseMigration\n\n\nclass Migration(BaseMigration):\n    \
+         def up(self, collection):\n        {up}\n\n    def down(self, collection):\n        {down}\n"
+    );
+    fs::write(home.path("scripts").join(format!("{name}.py")), text).unwrap();
+}
+
+/// A script that takes its time.
+fn slow(home: &Home) {
+    script(home, "Migration_1000000000003_slow", "[i for i in range(2000000) if i < 0]", "pass");
+}
+
+/// Every document's revision.
+fn revisions(server: &Server) -> Value {
+    server.get("/refs?prefix=models/").json()["refs"].clone()
+}
+
+#[test]
+fn a_collection_is_migrated_up_and_down() {
+    let home = models();
+    let server = Server::writing(&home);
+    let before = revisions(&server);
+    let up = server.post("/migrate?wait=true", r#"{"collection": "models", "action": "up"}"#);
+    assert_eq!(up.status, 200);
+    let job = up.json();
+    assert_eq!((&job["state"], &job["problem"]), (&json!("done"), &Value::Null));
+    assert_eq!(job["report"]["executed"], json!([FIRST, SECOND]));
+    assert_eq!(server.get(&format!("/jobs/{}", job["job"].as_str().unwrap())).json(), job);
+    let document = server.get("/refs/models%2Fa/checkout").body;
+    assert_eq!(
+        serde_json::from_slice::<Value>(&document).unwrap(),
+        json!({"_id": "a", "owner": "ada", "type": "x"})
+    );
+    let down = r#"{"collection": "models", "action": "down", "steps": 2, "message": "back"}"#;
+    let job = server.post("/migrate?wait=true", down).json();
+    assert_eq!((&job["report"]["executed"], &job["request"]["steps"]), (&json!([]), &json!(2)));
+    let document = server.get("/refs/models%2Fa/checkout").body;
+    assert_eq!(serde_json::from_slice::<Value>(&document).unwrap(), json!({"_id": "a", "kind": "x"}));
+    assert_ne!(revisions(&server), before, "the history is kept");
+    let dry = r#"{"collection": "models", "action": "up", "to": "owner", "dry_run": true}"#;
+    let expected = home.json(["migrate", "models", "up", "--to", "owner", "--dry-run"]);
+    assert_eq!(server.post("/migrate?wait=true", dry).json()["report"], expected);
+    assert_eq!(server.get("/jobs").json()["jobs"].as_array().unwrap().len(), 3);
+    let text = String::from_utf8(server.get("/metrics").body).unwrap();
+    assert!(text.contains("ckstore_jobs_total{state=\"done\"} 3"), "{text}");
+    server.stop();
+    home.run(["fsck"]).ok();
+}
+
+#[test]
+fn what_migrate_cannot_mean_begins_no_job() {
+    let home = models();
+    let server = Server::writing(&home);
+    let before = revisions(&server);
+    let huge = format!(r#"{{"collection": "models", "action": "up", "message": "{}"}}"#, "x".repeat(70_000));
+    let deep = "[".repeat(10_000);
+    for (body, status, code) in [
+        (r#"{"collection": "models", "action": "sideways"}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "UP"}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": ["up"]}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "colour": "red"}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "action": "down"}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models"}"#, 400, "E_USAGE"),
+        (r#"{"action": "up"}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "steps": 0}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "steps": -1}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "steps": 1e99}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "steps": 1, "to": "owner"}"#, 409, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "restore": true}"#, 409, "E_USAGE"),
+        (r#"{"collection": "missing", "action": "up"}"#, 404, "E_NAME"),
+        (r#"{"collection": "../../etc", "action": "up"}"#, 404, "E_NAME"),
+        (r#"{"collection": "", "action": "up"}"#, 404, "E_NAME"),
+        (r#"{"collection": "models", "action": "up""#, 400, "E_USAGE"),
+        ("", 400, "E_USAGE"),
+        ("[]", 400, "E_USAGE"),
+        ("null", 400, "E_USAGE"),
+        ("\u{feff}{}", 400, "E_USAGE"),
+        (&deep, 400, "E_USAGE"),
+        (&huge, 413, "E_TOO_LARGE"),
+    ] {
+        let body = &body[..body.len().min(100_000)];
+        assert_eq!(server.post("/migrate", body).problem(), (status, code.to_owned()), "{body:.80}");
+    }
+    let raw = [("Authorization", BEARER), ("Content-Type", "application/json")];
+    assert_eq!(server.send("POST", "/migrate", &raw, b"{\"action\": \"\xff\"}").problem().0, 400);
+    let text = [("Authorization", BEARER), ("Content-Type", "text/plain")];
+    assert_eq!(server.send("POST", "/migrate", &text, b"{}").problem(), (415, "E_MEDIA".into()));
+    assert_eq!(server.post("/migrate?wait=perhaps", "{}").problem().0, 400);
+    assert_eq!(server.send("POST", "/migrate", &text[1..], b"{}").problem(), (401, "E_TOKEN".into()));
+    assert_eq!(server.get("/jobs").json(), json!({"jobs": []}));
+    assert_eq!(server.get("/jobs/0123456789abcdef").problem(), (404, "E_NAME".into()));
+    assert_eq!(server.get("/jobs/..%2Flock").problem(), (404, "E_NAME".into()));
+    assert_eq!(revisions(&server), before);
+}
+
+#[test]
+fn a_script_that_fails_fails_its_job_and_changes_nothing() {
+    let home = models();
+    script(&home, SECOND, "raise ValueError('no')", "pass");
+    let server = Server::writing(&home);
+    let failed = server.post("/migrate?wait=true", r#"{"collection": "models", "action": "up"}"#);
+    assert_eq!(failed.problem(), (422, "E_SCRIPT".into()));
+    let problem: Value = serde_json::from_slice(&failed.body).unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains(SECOND), "{problem}");
+    let job = server.get(&format!("/jobs/{}", problem["job"].as_str().unwrap())).json();
+    assert_eq!((&job["state"], &job["problem"]), (&json!("failed"), &problem));
+    // The migration before it is a step of its own, and done.
+    let again = server.post("/migrate?wait=true", r#"{"collection": "models", "action": "down"}"#).json();
+    assert_eq!(again["report"]["executed"], json!([]));
+}
+
+#[test]
+fn one_job_runs_and_others_are_told_its_name() {
+    let home = models();
+    slow(&home);
+    let server = Server::writing(&home);
+    let up = r#"{"collection": "models", "action": "up"}"#;
+    let first = server.post("/migrate", up);
+    assert_eq!(first.status, 202);
+    let job = first.json();
+    let id = job["job"].as_str().unwrap();
+    assert_eq!((&job["state"], first.header("location")), (&json!("running"), Some(&*format!("/jobs/{id}"))));
+    for refused in [server.post("/migrate", up), server.upload("/refs/x/import", b"x")] {
+        assert_eq!(refused.problem(), (409, "E_LOCKED".into()));
+        let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+        assert_eq!(problem["job"], id);
+    }
+    assert_eq!(server.get("/refs").status, 200);
+    assert_eq!(ended(&server, id)["state"], "done");
+    assert_eq!(server.post("/migrate?wait=true", up).json()["report"]["steps"], json!([]));
+}
+
+/// A job when it has ended.
+fn ended(server: &Server, id: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let job = server.get(&format!("/jobs/{id}")).json();
+        if job["state"] != "running" {
+            return job;
+        }
+        assert!(Instant::now() < deadline, "{job}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_job_ends_before_its_server_or_is_interrupted() {
+    let home = models();
+    slow(&home);
+    let up = r#"{"collection": "models", "action": "up", "steps": 3}"#;
+    let server = Server::writing(&home);
+    let before = revisions(&server);
+    let id = server.post("/migrate", up).json()["job"].as_str().unwrap().to_owned();
+    server.kill();
+    let server = Server::writing(&home);
+    assert_eq!(server.get(&format!("/jobs/{id}")).json()["state"], "interrupted");
+    let undone =
+        server.post("/migrate?wait=true", r#"{"collection": "models", "action": "down", "steps": 9}"#);
+    assert_eq!(undone.json()["report"]["executed"], json!([]));
+    let id = server.post("/migrate", up).json()["job"].as_str().unwrap().to_owned();
+    let log = server.stop();
+    assert!(log.contains(&format!("job {id} done")) && !log.contains("interrupted"), "{log}");
+    let server = Server::reading(&home);
+    let job = server.get(&format!("/jobs/{id}")).json();
+    assert_eq!((&job["state"], job["report"]["steps"].as_array().map(Vec::len)), (&json!("done"), Some(3)));
+    assert_ne!(revisions(&server), before);
+    home.run(["fsck"]).ok();
+}
+
+#[test]
+fn two_servers_do_not_write_to_one_store() {
+    let home = models();
+    let server = Server::writing(&home);
+    let second = home.run(["serve", "--addr", "127.0.0.1:0", "--json", "--token-file", &token_file(&home)]);
+    assert_eq!((second.code, &second.json()["error"]["code"]), (Some(8), &json!("E_LOCKED")));
+    Server::reading(&home).stop();
+    assert_eq!(server.get("/healthz").status, 200);
+}
+
 /// A target for each operation of the description, with values that this store has.
 fn filled(path: &str) -> String {
     let query = match path {
