@@ -112,3 +112,30 @@ fn files_that_return_as_they_were_have_their_tensors_listed() {
         assert!(fs::read(home.path("b")).unwrap() == before, "{file}");
     }
 }
+
+#[test]
+fn names_change_in_files_that_hold_nothing_but_tensors_and_back() {
+    for file in ["numpy/plain.npz", "gguf/align64.gguf", "safetensors/meta.safetensors"] {
+        let home = Home::new();
+        fs::copy(data("corpus").join(file), home.path("a")).unwrap();
+        fs::create_dir(home.path("migrations")).unwrap();
+        let text =
+            "version = \"1.0\"\n\n[[step]]\nrename = \"*\"\nto = \"net.*\"\nexcept = [\"__metadata__\"]\n";
+        fs::write(home.path("migrations/1700000000_prefix.toml"), text).unwrap();
+        home.run(["import", "a", "--version", "0.1"]).ok();
+        let before = fs::read(home.path("a")).unwrap();
+        let old = listed(&home);
+        assert!(!old.is_empty(), "{file}");
+        home.run(["checkout", "--version", "1.0"]).ok();
+        let mut expected: Vec<_> =
+            old.into_iter().map(|row| (format!("net.{}", row.0), row.1, row.2, row.3)).collect();
+        // What was written reads as what is stored.
+        home.run(["import", "--name", "again", "a"]).ok();
+        let mut found = listed(&home);
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{file}");
+        home.run(["checkout", "a", "--version", "base"]).ok();
+        assert!(fs::read(home.path("a")).unwrap() == before, "{file}");
+    }
+}
