@@ -75,10 +75,8 @@ impl Repo {
         if let Some((_, file)) = known.iter().find(|(_, file)| file.content == content) {
             return Ok(FileState::Holds(file.revision));
         }
-        for row in self.ledger.revisions()? {
-            if row.revision.file == Some(content) {
-                return Ok(FileState::Holds(row.id));
-            }
+        if let Some(revision) = self.ledger.revision_of_file(&content)? {
+            return Ok(FileState::Holds(revision));
         }
         self.stored_tree_of(path, progress)
     }
@@ -94,9 +92,8 @@ impl Repo {
             return Ok(FileState::Unknown);
         }
         let Ok(graph) = format::decode(&scanned.outline, &limits) else { return Ok(FileState::Unknown) };
-        let mut writer = self.store.writer(&self.ledger);
+        let mut writer = self.store.writer(&self.ledger).without_storing();
         let snapshot = crate::snapshot::write_file(&source, &scanned, &graph, None, &mut writer, progress);
-        // The writer is dropped unfinished: nothing of this stays.
         let Ok(snapshot) = snapshot else { return Ok(FileState::Unknown) };
         drop(writer);
         Ok(match self.ledger.revision_of_tree(&snapshot.id)? {

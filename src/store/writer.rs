@@ -33,6 +33,8 @@ pub struct Writer<'a> {
     bases: Reader<'a>,
     compression: Compression,
     sync: bool,
+    /// Whether all that is wanted are names.
+    names_only: bool,
     /// Records of this pack.
     known: HashSet<ObjectId>,
     counts: Counts,
@@ -125,6 +127,7 @@ impl<'a> Writer<'a> {
             bases: store.reader(index),
             compression: Compression::default(),
             sync: true,
+            names_only: false,
             known: HashSet::new(),
             counts: Counts::default(),
             pipeline: None,
@@ -151,6 +154,13 @@ impl<'a> Writer<'a> {
     #[must_use]
     pub fn without_sync(mut self) -> Self {
         self.sync = false;
+        self
+    }
+
+    /// Finds out what objects are called and stores none. [`finish`](Writer::finish) then returns `None`.
+    #[must_use]
+    pub fn without_storing(mut self) -> Self {
+        self.names_only = true;
         self
     }
 
@@ -343,7 +353,7 @@ impl<'a> Writer<'a> {
 
     /// What an object may be stored as a difference to, if that is there and sound.
     fn like(&self, hint: Hint) -> Option<Arc<Like>> {
-        if self.compression == Compression::None {
+        if self.compression == Compression::None || self.names_only {
             return None;
         }
         // Without it the object is stored by itself: no reason to fail.
@@ -385,8 +395,8 @@ impl<'a> Writer<'a> {
             if ready.is_empty() {
                 return Ok(());
             }
-            let asked: Vec<ObjectId> =
-                ready.iter().map(|named| named.id).filter(|id| !self.known.contains(id)).collect();
+            let is_asked = |id: &ObjectId| !self.names_only && !self.known.contains(id);
+            let asked: Vec<ObjectId> = ready.iter().map(|named| named.id).filter(is_asked).collect();
             let found = self.index.locate_many(&asked)?;
             let stored: HashSet<ObjectId> =
                 asked.into_iter().zip(found).filter_map(|(id, found)| found.map(|_| id)).collect();
@@ -409,7 +419,7 @@ impl<'a> Writer<'a> {
         object.crc.combine(&crc);
         let hint = object.hint;
         let mut base = None;
-        if self.known.contains(&id) || stored.contains(&id) {
+        if self.names_only || self.known.contains(&id) || stored.contains(&id) {
             self.counts.reused_bytes += bytes;
             self.recycle(frame);
         } else {
@@ -461,7 +471,7 @@ impl<'a> Writer<'a> {
     }
 
     fn keep_list(&mut self, id: ObjectId, list: &FrameList) -> Result<(), StoreError> {
-        if self.known.contains(&id) || self.index.locate(&id)?.is_some() {
+        if self.names_only || self.known.contains(&id) || self.index.locate(&id)?.is_some() {
             return Ok(());
         }
         // Lists are rare and may be longer than a frame: they do not come from the pool.
