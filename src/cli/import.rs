@@ -9,7 +9,7 @@ use crate::format::Format;
 use crate::refname::RefName;
 use crate::repo::{ImportOptions, Repo};
 
-use super::args::CatalogueArgs;
+use super::args::{CatalogueArgs, CompressionArg};
 use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
@@ -22,7 +22,8 @@ use super::session::Session;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  ckstore import last.ckpt\n  ckstore import old.ckpt --name weather/2023 --version 0.8.1\n  \
-                        ckstore import -m \"ten more epochs\""
+                        ckstore import -m \"ten more epochs\"\n  \
+                        ckstore import tuned.safetensors --base last"
 )]
 pub struct ImportArgs {
     /// The checkpoint file; without it, the working file of HEAD is taken again
@@ -43,6 +44,13 @@ pub struct ImportArgs {
     /// Read the file as this format instead of looking: torch-zip, safetensors, json, bytes
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
+    /// How much work compression is worth: none; auto, which is quick; max, which is slow and smaller
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = CompressionArg::Auto, hide_possible_values = true)]
+    compression: CompressionArg,
+    /// The revision that this checkpoint was trained from, if it is not the ref's: tensors that are like its
+    /// tensors, by name or by shape, are stored as differences to them
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
     #[command(flatten)]
     catalogue: CatalogueArgs,
 }
@@ -80,6 +88,8 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         message: args.message.as_deref(),
         format: args.format,
         catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
+        compression: args.compression.into(),
+        base: args.base.as_deref(),
     };
     let report = repo.import(&options, &session.context())?;
     for warning in &report.warnings {

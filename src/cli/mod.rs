@@ -18,8 +18,10 @@ mod output;
 mod plan;
 mod progress;
 mod redo;
+mod repack;
 mod session;
 mod show;
+mod stats;
 mod status;
 mod tag;
 
@@ -77,6 +79,8 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),
+        Command::Repack(args) => repack::run(args, &session, output),
+        Command::Stats(args) => stats::run(args, &session, output),
         Command::Completions(args) => completions::run(args),
     }
 }

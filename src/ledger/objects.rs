@@ -106,6 +106,29 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// For each codec its number, how many records the index has of it, and their lengths together, raw and
+    /// stored, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn codec_totals(&self) -> Result<Vec<(u8, u64, u64, u64)>, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT codec, count(*), sum(raw_bytes), sum(stored_bytes)
+                 FROM objects GROUP BY codec ORDER BY codec",
+            )
+            .and_then(|mut statement| {
+                let totals = |row: &Row<'_>| {
+                    Ok((row.get(0)?, text::count(row, 1)?, text::count(row, 2)?, text::count(row, 3)?))
+                };
+                statement.query_map([], totals)?.collect()
+            })
+            .map_err(LedgerError::during("add up its records"))
+    }
+}
+
 impl Change<'_> {
     /// Enters a finished pack and the records in it. A record that the index already places elsewhere is
     /// placed here from now on.

@@ -390,6 +390,8 @@ impl Repo {
             return Ok(());
         }
         let import = ImportOptions {
+            compression: Default::default(),
+            base: None,
             name: Some(row.name),
             catalogue: options.plan.catalogue,
             ..ImportOptions::default()

@@ -11,6 +11,7 @@ mod graph;
 mod inflate;
 mod likeness;
 mod load;
+mod rewrite;
 mod tree;
 mod wire;
 
@@ -19,4 +20,5 @@ pub use export::export;
 pub use file::{FileSnapshot, write_file};
 pub use graph::{Content, write_content, write_graph};
 pub use load::{read_graph, read_outline, read_tree};
+pub use rewrite::rewrite;
 pub use tree::{Stored, Tree, TreeError, TreePart, TreeStorage, TreeTensor};

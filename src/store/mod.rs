@@ -97,10 +97,10 @@ pub use codec::{Codec, Compression, Hint};
 pub use error::{Damage, PackDamage, StoreError};
 pub use layout::{MAX_FRAME_BYTES, PACK_VERSION};
 pub use pack::{PackFile, PackIndex};
-pub use reader::Reader;
+pub use reader::{ObjectReader, Reader};
 pub use record::{Part, Record};
 pub use tree::FRAME_BYTES;
-pub use writer::{Counts, FinishedPack, Put, Writer};
+pub use writer::{Counts, FinishedPack, Links, Put, Writer};
 
 /// The prefix of files that are not packs yet.
 const TEMPORARY_PREFIX: &str = "tmp-";

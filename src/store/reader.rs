@@ -38,6 +38,40 @@ pub(super) enum Found {
     Many(FrameList),
 }
 
+impl Found {
+    fn bytes(&self) -> u64 {
+        match self {
+            Found::One(record) => record.location.raw_bytes,
+            Found::Many(list) => list.object_bytes,
+        }
+    }
+}
+
+/// The bytes of an object from its start. Errors are [`StoreError`]s in their `io` clothes.
+pub struct ObjectReader<'b, 'a> {
+    reader: &'b Reader<'a>,
+    id: ObjectId,
+    found: Found,
+    at: u64,
+}
+
+impl ObjectReader<'_, '_> {
+    /// Length of the object in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.found.bytes()
+    }
+}
+
+impl io::Read for ObjectReader<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.found.bytes() - self.at).unwrap_or(usize::MAX);
+        let length = buffer.len().min(rest);
+        self.reader.fill(&self.id, &self.found, self.at, &mut buffer[..length]).map_err(io::Error::other)?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
 /// An object that others may be stored as differences to.
 pub(super) type Like = Found;
 
@@ -234,11 +268,20 @@ impl<'a> Reader<'a> {
     ///
     /// As [`read`](Reader::read), and [`StoreError::OutOfRange`].
     pub fn read_range(&self, id: &ObjectId, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
-        let found = self.find(*id)?;
-        let bytes = match &found {
-            Found::One(record) => record.location.raw_bytes,
-            Found::Many(list) => list.object_bytes,
-        };
+        self.fill(id, &self.find(*id)?, offset, buffer)
+    }
+
+    /// Opens an object to be read from its start: its list of frames is read once.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn open<'b>(&'b self, id: &ObjectId) -> Result<ObjectReader<'b, 'a>, StoreError> {
+        Ok(ObjectReader { reader: self, id: *id, found: self.find(*id)?, at: 0 })
+    }
+
+    fn fill(&self, id: &ObjectId, found: &Found, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let bytes = found.bytes();
         let end = offset.saturating_add(buffer.len() as u64);
         if end > bytes {
             return Err(StoreError::OutOfRange { id: *id, bytes, offset, end });
@@ -246,14 +289,14 @@ impl<'a> Reader<'a> {
         let list = match found {
             Found::One(record) => {
                 let range = offset as usize..end as usize;
-                return self.with_record(&record, |bytes| buffer.copy_from_slice(&bytes[range]));
+                return self.with_record(record, |bytes| buffer.copy_from_slice(&bytes[range]));
             }
             Found::Many(list) => list,
         };
         let mut rest = buffer;
         let mut at = offset;
         while !rest.is_empty() {
-            let (_, _, chain) = self.piece(0, *id, &list, (at / list.frame_bytes) as usize)?;
+            let (_, _, chain) = self.piece(0, *id, list, (at / list.frame_bytes) as usize)?;
             let skip = (at % list.frame_bytes) as usize;
             let take = rest.len().min(chain.record().location.raw_bytes as usize - skip);
             let (part, after) = rest.split_at_mut(take);
@@ -338,9 +381,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The chain of the part of an object that a record of a like object may be a difference to: short
-    /// enough for one more. `None` if there is none.
-    pub(super) fn base(&self, base: &Like, part: Part, bytes: u64) -> Result<Option<Chain>, StoreError> {
+    /// The record of a like object that the same part of another may be a difference to; `None` if there is
+    /// none of its length.
+    pub(super) fn base(&self, base: &Like, part: Part, bytes: u64) -> Result<Option<Record>, StoreError> {
         let found = match (base, part) {
             (Like::One(record), Part::Object) => Some(*record),
             (Like::Many(list), Part::Frame { position }) if position.is_multiple_of(list.frame_bytes) => {
@@ -351,13 +394,22 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        let Some(record) = found.filter(|record| record.location.raw_bytes == bytes) else { return Ok(None) };
+        Ok(found.filter(|record| record.location.raw_bytes == bytes))
+    }
+
+    /// The chain of a record that another shall be a difference to: short enough for one more.
+    pub(super) fn short_chain(&self, record: Record) -> Result<Chain, StoreError> {
         let mut chain = self.chain(record)?;
         if chain.depth() >= usize::from(MAX_DEPTH) {
             // The chain begins anew, from the record at its end.
             chain.0.drain(..chain.depth());
         }
-        Ok(Some(chain))
+        Ok(chain)
+    }
+
+    /// The chain of a record wherever the index finds it, read as this part of an object.
+    pub(super) fn chain_of(&self, id: ObjectId, part: Part) -> Result<Chain, StoreError> {
+        self.chain(self.locate(id, part)?)
     }
 
     /// Finds an object that others may be like.
