@@ -41,6 +41,7 @@
 
 pub mod cli;
 pub mod durable;
+pub mod face;
 pub mod format;
 pub mod ledger;
 pub mod migration;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 
+use crate::face::document::Refs;
 use crate::ledger::RefKind;
 use crate::refname::RefName;
 
@@ -58,7 +58,7 @@ pub fn run_refs(request: &RefRequest<'_>, session: &Session, output: &Output) ->
     match request.name {
         None => {
             let refs = repo.list_refs(request.kind)?;
-            output.report(&json!({ "refs": refs }), |out| {
+            output.report(&Refs { refs: &refs }, |out| {
                 for row in &refs {
                     let mark = if row.head { "*" } else { " " };
                     let revision = output.paint(Tone::Name, row.revision.short());

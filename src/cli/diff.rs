@@ -38,7 +38,8 @@ pub fn run(args: &DiffArgs, session: &Session, output: &Output) -> Result<ExitCo
     Ok(pending_code(!report.is_empty(), args.exit_code))
 }
 
-fn write_diff(out: &mut dyn Write, report: &DiffReport, output: &Output) -> io::Result<()> {
+/// Writes a comparison for people.
+pub fn write_diff(out: &mut dyn Write, report: &DiffReport, output: &Output) -> io::Result<()> {
     if report.is_empty() {
         return writeln!(out, "no difference");
     }

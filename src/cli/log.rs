@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 
+use crate::face::document::{Entries, Groups};
 use crate::repo::{GroupEntry, HistoryEntry, RevisionEntry};
 
 use super::args::CatalogueArgs;
@@ -60,12 +60,12 @@ pub fn run(args: &LogArgs, session: &Session, output: &Output) -> Result<ExitCod
         Some(LogKind::Revisions(args)) => revisions(args, session, output),
         Some(LogKind::History(args)) => {
             let entries = repo.log_history(args.name.as_deref())?;
-            output.report(&json!({ "entries": entries }), |out| write_history(out, &entries, output))?;
+            output.report(&Entries { entries: &entries }, |out| write_history(out, &entries, output))?;
             Ok(ExitCode::SUCCESS)
         }
         Some(LogKind::Groups(args)) => {
             let groups = repo.log_groups(session.catalogue(args.catalogue.as_deref()))?;
-            output.report(&json!({ "groups": groups }), |out| write_groups(out, &groups, output))?;
+            output.report(&Groups { groups: &groups }, |out| write_groups(out, &groups, output))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -73,7 +73,7 @@ pub fn run(args: &LogArgs, session: &Session, output: &Output) -> Result<ExitCod
 
 fn revisions(args: &RevisionsArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
     let entries = session.open()?.log_revisions(args.name.as_deref(), args.limit)?;
-    output.report(&json!({ "entries": entries }), |out| write_revisions(out, &entries, output))?;
+    output.report(&Entries { entries: &entries }, |out| write_revisions(out, &entries, output))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,18 +2,19 @@
 
 mod args;
 mod baseline;
+mod bisect;
 mod branch;
 mod checkout;
 mod completions;
 mod config;
 mod diff;
-mod failure;
 mod fsck;
 mod gc;
 mod import;
 mod init;
 mod log;
 mod ls;
+mod migration;
 mod output;
 mod plan;
 mod progress;
@@ -21,6 +22,7 @@ mod redo;
 mod repack;
 mod session;
 mod show;
+mod simulate;
 mod stats;
 mod status;
 mod tag;
@@ -29,10 +31,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::face::failure;
+
 pub use args::Cli;
 use args::Command;
 use failure::Failure;
-pub use failure::{CODES, EXITS};
 use output::Output;
 use session::Session;
 
@@ -75,6 +78,9 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Tag(args) => tag::run(args, &session, output),
         Command::Branch(args) => branch::run(args, &session, output),
         Command::Baseline(args) => baseline::run(args, &session, output),
+        Command::Migration(args) => migration::run(args, &session, output),
+        Command::Simulate(args) => simulate::run(args, &session, output),
+        Command::Bisect(args) => bisect::run(args, &session, output),
         Command::Redo(args) => redo::run(args, &session, output),
         Command::Config(args) => config::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),

@@ -82,6 +82,14 @@ impl Session {
         }
     }
 
+    /// Opens the store that is meant, where there is one.
+    pub fn open_if_there(&self) -> Result<Option<Repo>, RepoError> {
+        match self.open() {
+            Err(RepoError::NoStore { .. }) if self.store.is_none() => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     /// What operations are told.
     pub fn context(&self) -> Context<'_> {
         Context {

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 
+use crate::face::document::Refs;
 use crate::repo::{StatusReport, WorkingFileState};
 
 use super::args::CatalogueArgs;
@@ -39,7 +39,7 @@ pub fn run(args: &StatusArgs, session: &Session, output: &Output) -> Result<Exit
     let context = session.context();
     if args.all {
         let reports = repo.status_all(source, context.progress)?;
-        output.report(&json!({ "refs": reports }), |out| write_all(out, &reports, output))?;
+        output.report(&Refs { refs: &reports }, |out| write_all(out, &reports, output))?;
         return Ok(pending_code(reports.iter().any(StatusReport::is_pending), args.exit_code));
     }
     let report = repo.status(args.name.as_deref(), source, context.progress)?;

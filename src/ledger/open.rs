@@ -82,6 +82,17 @@ impl Ledger {
         Ok(Ledger { connection })
     }
 
+    /// Writes a copy of the ledger, as it is now, to `path`.
+    ///
+    /// # Errors
+    ///
+    /// If something is there already, or it cannot be written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
+        let during = || LedgerError::during("copy it");
+        let path = path.to_str().ok_or_else(|| LedgerError::Missing { path: path.to_owned() })?;
+        self.connection.execute("VACUUM INTO ?1", [path]).map(drop).map_err(during())
+    }
+
     /// Begins a change. Nothing of it is seen by others, or kept, before [`Change::commit`].
     ///
     /// # Errors

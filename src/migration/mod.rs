@@ -21,4 +21,6 @@ pub use catalogue::{Catalogue, CatalogueError};
 pub use change::{CHANGE_ENCODING, ChangeRecord, Move};
 pub use derive::{Derived, Dim, Origin, Piece, Span};
 pub use resolver::ResolveError;
+pub use source::lookups::{Lookup, Lookups, lookups};
+pub use source::review::{Remark, does_nothing, review};
 pub use source::{Form, Migration, Problem};

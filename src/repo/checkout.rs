@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
+use crate::format::{self, Format};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
-use crate::migration::plan::{OperationKind, Warning};
+use crate::migration::plan::OperationKind;
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
 
 use super::catalogue::group_rows;
+use super::folder::FolderWriter;
 use super::import::ImportOptions;
+use super::input::stamp_of;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
-use super::run::{Failed, Position, Sources, Word};
+use super::run::{Failed, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
@@ -121,13 +124,9 @@ impl Repo {
         context: &Context<'_>,
         redo: bool,
     ) -> Result<(ObjectId, Word), RepoError> {
-        let Planned { row, revision, lineage, catalogue, plan } = planned;
-        let renamed = plan.warnings.iter().filter_map(|warning| match warning {
-            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
-            _ => None,
-        });
-        let sources = Sources { catalogue, lineage, renamed: renamed.collect(), redo };
-        let mut position = Position { tree: revision.tree, applied: revision.applied().to_vec() };
+        let Planned { row, catalogue, plan, .. } = planned;
+        let sources = Sources::of(planned, redo);
+        let mut position = planned.position();
         let mut steps: Vec<Step> = Vec::new();
         let mut word = Word::default();
         for operation in &plan.operations {
@@ -298,8 +297,8 @@ impl Repo {
         }
     }
 
-    /// The file to write, once it is sure that nothing is lost by that, and likely that it can be written;
-    /// `None` where the ref has none.
+    /// The file or folder to write, once it is sure that nothing is lost by that, and likely that it can be
+    /// written; `None` where the ref has none. What an interrupted checkout left beside it is removed.
     ///
     /// It shall hold `wanted`, if that is known already, and have about the length of `like`'s.
     pub(super) fn destination(
@@ -318,15 +317,29 @@ impl Repo {
                 None => return Ok(None),
             },
         };
+        let is_folder = like.format == Format::Folder.name();
+        let mut force = options.force;
         match fs::metadata(&path) {
-            Ok(found) if found.is_dir() => return Err(RepoError::NotAFile { path, what: "a directory" }),
+            Ok(found) if found.is_dir() && !is_folder => {
+                return Err(RepoError::NotAFile { path, what: "a directory" });
+            }
+            Ok(found) if found.is_dir() => {
+                if self.inside(&path).is_some() {
+                    return Err(RepoError::StoreInside { path });
+                }
+                // A slip of the hand must not cost a whole folder that ckstore never saw.
+                force = force && !self.ledger.working_files_at(&path_text(&path))?.is_empty();
+            }
+            Ok(found) if found.is_file() && is_folder => return Err(RepoError::NotAFolder { path }),
             // Not even by force: the file would take the device's place.
             Ok(found) if !found.is_file() => {
                 return Err(RepoError::NotAFile { path, what: "a device, pipe or socket" });
             }
             _ => {}
         }
-        let state = if options.force { None } else { Some(self.file_state(&path, context.progress)?) };
+        // What cannot be tidied up does no harm.
+        let _ = durable::remove_leftovers(&path);
+        let state = if force { None } else { Some(self.file_state(&path, context.progress)?) };
         match state {
             Some(FileState::Unknown) if remembered.as_ref() == Some(&path) => {
                 return Err(RepoError::WorkingFileChanged { path });
@@ -350,6 +363,13 @@ impl Repo {
         let revision = self.revision(id)?;
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &revision.tree)?;
+        if tree.format == Format::Folder.name() {
+            let (stamp, content) = self.write_folder(&tree, (id, &revision), path, context)?;
+            report.output = Some(path_text(path));
+            report.bytes_written = tree.file_bytes();
+            let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
+            return Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content });
+        }
         let failed = || RepoError::io("write", path);
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
@@ -368,6 +388,38 @@ impl Repo {
         report.bytes_written = tree.file_bytes();
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
         Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
+    }
+
+    /// Writes the folder of a tree to its place, whole or not at all. What was there is kept until then.
+    fn write_folder(
+        &self,
+        tree: &Tree,
+        (id, revision): (&ObjectId, &Revision),
+        path: &Path,
+        context: &Context<'_>,
+    ) -> Result<(Stamp, ObjectId), RepoError> {
+        let failed = || RepoError::io("write", path);
+        // Where a link leads, the folder is exchanged, not the link.
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let before = stamp_of(&place).ok();
+        let reader = self.reader();
+        let outline = snapshot::read_outline(&reader, tree)?;
+        let entries = format::folder_entries(&outline).map_err(snapshot::SnapshotError::from)?;
+        let mut folder = FolderWriter::create(&place, entries).map_err(failed())?;
+        context.progress.begin("writing", tree.file_bytes());
+        let content = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);
+        context.progress.end();
+        let content = content.map_err(|error| sink_error(error, path))?;
+        if revision.file.is_some_and(|expected| expected != content) {
+            return Err(RepoError::Verify { revision: *id });
+        }
+        let folder = folder.close().map_err(failed())?;
+        let stamp = stamp_of(folder.path())?;
+        if stamp_of(&place).ok() != before {
+            return Err(RepoError::WorkingFileChanged { path: path.to_owned() });
+        }
+        folder.finish().map_err(failed())?;
+        Ok((stamp, content))
     }
 
     /// BLAKE3 of the whole file of a tree that was imported from one.
@@ -425,13 +477,10 @@ fn default_message(planned: &Planned, redo: bool) -> String {
     }
 }
 
-/// Finds out before any work whether a file of about `bytes` bytes can be written, and tidies up what an
-/// interrupted checkout left beside it.
+/// Finds out before any work whether a file or folder of about `bytes` bytes can be written.
 fn check_writable(path: &Path, bytes: u64) -> Result<(), RepoError> {
     let directory = directory_of(path);
     DurableFile::create(path).map(drop).map_err(RepoError::io("write in", directory))?;
-    // What cannot be tidied up does no harm.
-    let _ = durable::remove_leftovers(path);
     #[cfg(unix)]
     if let Ok(system) = rustix::fs::statvfs(directory)
         && system.f_bavail.saturating_mul(system.f_frsize) < bytes
@@ -440,6 +489,9 @@ fn check_writable(path: &Path, bytes: u64) -> Result<(), RepoError> {
     }
     #[cfg(not(unix))]
     let _ = bytes;
+    if path.is_dir() {
+        return Ok(());
+    }
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -465,7 +517,7 @@ fn preallocate(file: &DurableFile, tree: &Tree) -> std::io::Result<()> {
 }
 
 /// A failure to write the file is the file's; any other is the store's.
-fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
+pub(super) fn sink_error(error: snapshot::SnapshotError, path: &Path) -> RepoError {
     match error {
         snapshot::SnapshotError::Store(crate::store::StoreError::Sink { source, .. }) => {
             RepoError::io("write", path)(source)

@@ -26,6 +26,13 @@ pub struct TensorEntry {
     pub shape: Vec<u64>,
     /// Length in bytes when its elements lie densely.
     pub bytes: u64,
+    /// Number of pieces in which it lies in a folder of shards; 0 where it lies whole.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pieces: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn name_of<S: serde::Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
@@ -39,6 +46,7 @@ impl From<&TreeTensor> for TensorEntry {
             dtype: tensor.dtype,
             shape: tensor.shape.clone(),
             bytes: tensor.bytes(),
+            pieces: 0,
         }
     }
 }
@@ -130,6 +138,16 @@ impl Repo {
     pub fn diff(&self, from: &str, to: &str, progress: &dyn Progress) -> Result<DiffReport, RepoError> {
         let (from, to) = (self.revision_named(from)?, self.revision_named(to)?);
         let (old, new) = (self.tree_of(&from)?, self.tree_of(&to)?);
+        self.diff_trees((from, &old), (to, &new), progress)
+    }
+
+    /// Compares two trees, which the report calls by these names.
+    pub(super) fn diff_trees(
+        &self,
+        (from, old): (ObjectId, &Tree),
+        (to, new): (ObjectId, &Tree),
+        progress: &dyn Progress,
+    ) -> Result<DiffReport, RepoError> {
         let reader = self.reader();
         let mut report = DiffReport {
             from,
@@ -140,12 +158,12 @@ impl Repo {
             cast: Vec::new(),
             changed: Vec::new(),
             same: 0,
-            values: changed_values(&reader, &old, &new)?,
+            values: changed_values(&reader, old, new)?,
         };
         let before: HashMap<&Path, &TreeTensor> = old.tensors.iter().map(|t| (&t.path, t)).collect();
         let stayed = |tensor: &TreeTensor| {
             let was = before.get(&tensor.path);
-            was.is_some_and(|was| content(&old, was) == content(&new, tensor))
+            was.is_some_and(|was| content(old, was) == content(new, tensor))
         };
         let kept: HashSet<&Path> = new.tensors.iter().filter(|t| stayed(t)).map(|t| &t.path).collect();
         report.same = kept.len() as u64;
@@ -153,11 +171,11 @@ impl Repo {
         // the same tensor under a new name, also where the old name now belongs to another.
         let mut lost: HashMap<Content, Vec<&TreeTensor>> = HashMap::new();
         for tensor in old.tensors.iter().rev().filter(|tensor| !kept.contains(&tensor.path)) {
-            lost.entry(content(&old, tensor)).or_default().push(tensor);
+            lost.entry(content(old, tensor)).or_default().push(tensor);
         }
         let mut unmatched = Vec::new();
         for tensor in new.tensors.iter().filter(|tensor| !kept.contains(&tensor.path)) {
-            match lost.get_mut(&content(&new, tensor)).and_then(Vec::pop) {
+            match lost.get_mut(&content(new, tensor)).and_then(Vec::pop) {
                 Some(was) => {
                     report.renamed.push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() });
                 }
@@ -168,7 +186,7 @@ impl Repo {
         progress.begin("comparing", 0);
         for tensor in unmatched {
             match before.get(&tensor.path).filter(|was| gone.remove(&was.path)) {
-                Some(was) => compare(&reader, (&old, was), (&new, tensor), &mut report, progress)?,
+                Some(was) => compare(&reader, (old, was), (new, tensor), &mut report, progress)?,
                 None => report.added.push(tensor.into()),
             }
         }

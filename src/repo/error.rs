@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::format::FormatError;
+use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::declarative::DeclarativeError;
 use crate::migration::engine::EngineError;
@@ -14,6 +14,8 @@ use crate::object::ObjectId;
 use crate::refname::RefNameError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
+
+use super::bisect::BisectError;
 
 /// Why an operation was not done. The store, its refs and the files are then as they were before.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,21 @@ pub enum RepoError {
         /// What it is.
         what: &'static str,
     },
+    /// A folder was to be written where a file is, or a file read as one.
+    #[error("`{}` is a file, not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder holds the store itself.
+    #[error("`{}` holds the store itself", path.display())]
+    StoreInside {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder cannot be taken as a checkpoint.
+    #[error("the folder cannot be taken as a checkpoint")]
+    Folder(#[from] FolderError),
     /// The file has no bytes.
     #[error("`{}` is empty", path.display())]
     EmptyFile {
@@ -184,6 +201,32 @@ pub enum RepoError {
         #[source]
         source: Box<DeclarativeError>,
     },
+    /// No migration can have this name.
+    #[error("`{name}` is no name for a migration: letters, digits and `_` are")]
+    MigrationName {
+        /// The name.
+        name: String,
+    },
+    /// A name is not ordered by a number.
+    #[error("`{name}` cannot be given another number that keeps the order")]
+    NotNumbered {
+        /// The file.
+        name: String,
+    },
+    /// Git does not tell what a branch holds.
+    #[error("cannot tell which migrations branch `{branch}` has: {reason}")]
+    Git {
+        /// The branch.
+        branch: String,
+        /// What git says.
+        reason: String,
+    },
+    /// A final has nothing to run.
+    #[error("`{name}` has no body that could be run")]
+    NothingToRun {
+        /// The migration.
+        name: String,
+    },
     /// A migration edited the list of applied migrations.
     #[error("migration `{migration}` changed the checkpoint's own list of migrations, `{key}`")]
     ListChanged {
@@ -192,6 +235,9 @@ pub enum RepoError {
         /// The list's key.
         key: String,
     },
+    /// A search for the step that changed something finds none.
+    #[error(transparent)]
+    Bisect(#[from] BisectError),
     /// What was written is not what was stored.
     #[error("revision {} came out with other bytes than were imported", revision.short())]
     Verify {

@@ -1,6 +1,7 @@
 //! The operations on a store, one to a file.
 
 mod baseline;
+mod bisect;
 mod branch;
 mod catalogue;
 mod checkout;
@@ -8,13 +9,16 @@ mod config;
 mod context;
 mod diff;
 mod error;
+mod folder;
 mod fsck;
 mod gc;
 mod import;
+mod input;
 mod lock;
 mod log;
 mod ls;
 mod merge;
+pub mod migration;
 mod name;
 mod needs;
 mod numbers;
@@ -24,6 +28,7 @@ mod plan;
 mod redo;
 mod repack;
 mod run;
+mod scratch;
 mod show;
 mod state;
 mod stats;
@@ -32,6 +37,7 @@ mod values;
 mod working;
 
 pub use baseline::{BaselineOptions, BaselineReport};
+pub use bisect::{BisectError, BisectOptions, BisectReport, BisectRun, BisectStep, Verdict};
 pub use branch::{DeleteReport, RefReport};
 pub use catalogue::CatalogueSource;
 pub use checkout::{CheckoutOptions, CheckoutReport};

@@ -11,6 +11,7 @@ use crate::refname::RefName;
 use crate::revision::Revision;
 
 use super::merge::Rehearsal;
+use super::run::Position;
 use super::state::Lineage;
 use super::{CatalogueSource, Repo, RepoError};
 
@@ -61,6 +62,11 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// Where the operations begin.
+    pub fn position(&self) -> Position {
+        Position { tree: self.revision.tree, applied: self.revision.applied().to_vec() }
+    }
+
     pub fn report(&self) -> PlanReport {
         PlanReport {
             ref_name: self.row.name.clone(),
@@ -86,21 +92,32 @@ impl Repo {
 
     pub(super) fn planned(&self, options: &PlanOptions<'_>) -> Result<Planned, RepoError> {
         let row = self.branch_named(options.name)?;
-        let mut revision = self.revision(&row.revision)?;
         let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
-        revision.applied = self.applied_of(&revision, &catalogue)?;
-        let lineage = self.lineage(&revision)?;
-        let mut applied = self.applied_for_resolver(&revision, &lineage)?;
-        let resolve = resolver::Options {
+        let rules = resolver::Options {
             policy: catalogue.policy,
             no_code: options.no_code,
             strict: options.strict,
             allow_unknown_lineage: options.allow_unknown_lineage,
         };
+        self.planned_for(row, catalogue, &options.target, &rules)
+    }
+
+    /// The way of what a ref names to a target.
+    pub(super) fn planned_for(
+        &self,
+        row: RefRow,
+        catalogue: Catalogue,
+        target: &resolver::Target,
+        rules: &resolver::Options,
+    ) -> Result<Planned, RepoError> {
+        let mut revision = self.revision(&row.revision)?;
+        revision.applied = self.applied_of(&revision, &catalogue)?;
+        let lineage = self.lineage(&revision)?;
+        let mut applied = self.applied_for_resolver(&revision, &lineage)?;
         let entries = catalogue.entries();
         let mut conflicts = Vec::new();
         let plan = loop {
-            let plan = resolver::resolve(applied.as_deref(), &entries, &options.target, &resolve);
+            let plan = resolver::resolve(applied.as_deref(), &entries, target, rules);
             let mut plan = plan.map_err(|error| why_not(error, &mut conflicts))?;
             match self.rehearse(&revision, &lineage, &catalogue, &plan)? {
                 Rehearsal::Fine(warnings) => {

@@ -15,6 +15,7 @@ use crate::store::{Hint, Reader, Writer};
 use crate::value::{Graph, Kind, StorageId};
 
 use super::perform::{engine_of, perform};
+use super::plan::Planned;
 use super::state::Lineage;
 use super::{Context, Repo, RepoError};
 
@@ -66,9 +67,27 @@ pub(super) struct Sources<'a> {
     pub redo: bool,
     /// Migrations that have another name in the catalogue than in the checkpoint's list: old name, new name.
     pub renamed: Vec<(String, String)>,
+    /// Whether results are remembered, and remembered ones are taken.
+    pub remember: bool,
 }
 
-impl Sources<'_> {
+impl<'a> Sources<'a> {
+    /// What the operations of a plan draw on.
+    pub fn of(planned: &'a Planned, redo: bool) -> Sources<'a> {
+        let renamed = planned.plan.warnings.iter().filter_map(|warning| match warning {
+            Warning::Renamed { from, to } => Some((from.clone(), to.clone())),
+            _ => None,
+        });
+        let renamed = renamed.collect();
+        Sources { catalogue: &planned.catalogue, lineage: &planned.lineage, renamed, redo, remember: true }
+    }
+
+    /// A migration of the catalogue, by its name there or by the one that the checkpoint's list has.
+    fn listed(&self, name: &str) -> Option<&'a Migration> {
+        let today = self.renamed.iter().find(|(old, _)| old == name).map_or(name, |(_, new)| new);
+        self.catalogue.get(today)
+    }
+
     /// A list with the catalogue's names. It is written wherever the file's own list is, so that the two stay
     /// the same.
     pub(super) fn renamed(&self, applied: &[Applied]) -> Vec<Applied> {
@@ -93,7 +112,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<Done, Box<Failed>> {
         let started = context.time();
-        let listed = sources.catalogue.get(&operation.migration);
+        let listed = sources.listed(&operation.migration);
         let mut step = Step {
             kind: match operation.kind {
                 OperationKind::Migrate if sources.redo => StepKind::Redo,
@@ -102,7 +121,7 @@ impl Repo {
             },
             migration: operation.migration.clone(),
             version: operation.version.clone(),
-            group: sources.catalogue.group_of(&operation.migration),
+            group: listed.and_then(|migration| sources.catalogue.group_of(&migration.name)),
             digest: listed.map(|migration| migration.digest),
             script: None,
             method: Some(method_word(operation.method).to_owned()),
@@ -189,8 +208,7 @@ impl Repo {
         };
         let recorded = from.applied.last().and_then(|entry| entry.digest);
         let listed = sources
-            .catalogue
-            .get(&step.migration)
+            .listed(&step.migration)
             .filter(|migration| recorded.is_none_or(|digest| digest == migration.digest));
         let migration = stored.as_ref().filter(|m| m.has_rollback).or(listed).ok_or_else(missing)?;
         step.digest = Some(migration.digest);
@@ -237,7 +255,7 @@ impl Repo {
         let mut remembered = format!("{word} {} {} {place:?}", migration.name, migration.version);
         renamed.iter().for_each(|(old, new)| remembered.push_str(&format!(" {old}={new}")));
         let key = MemoKey { input_tree: from.tree, digest: migration.digest, entry: &remembered, engine };
-        let with_memo = place != ListPlace::Replaced;
+        let with_memo = sources.remember && place != ListPlace::Replaced;
         if with_memo
             && let Some((output, change)) = self.ledger.memo(&key)?
             && self.reader().contains(&output)?
@@ -264,7 +282,12 @@ impl Repo {
         if place == ListPlace::Edited {
             renamed.iter().for_each(|(old, new)| list::rename(&mut after, &catalogue.list_key, old, new));
         }
-        write_list(&mut after, place, catalogue, entry, &migration.name, applied)?;
+        // As the list has it, which may be the name of an earlier catalogue.
+        let name = match entry {
+            Entry::Migrate => &migration.name,
+            _ => from.applied.last().map_or(&step.migration, |last| &last.name),
+        };
+        write_list(&mut after, place, catalogue, entry, name, applied)?;
 
         let mut writer = self.store.writer(&self.ledger);
         let mut contents = contents_of(&tree);

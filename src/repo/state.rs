@@ -12,6 +12,7 @@ use crate::snapshot;
 use super::{Repo, RepoError};
 
 /// The steps that led to a revision, by migration: the last run of each that was not undone since.
+#[derive(Debug, Default)]
 pub(super) struct Lineage {
     runs: HashMap<String, Step>,
 }
@@ -100,6 +101,7 @@ impl Repo {
             let mut known = resolver::Applied {
                 name: entry.name.clone(),
                 digest: entry.digest,
+                signature: entry.signature.as_deref().and_then(|text| text.parse().ok()),
                 executed: entry.executed,
                 ..resolver::Applied::default()
             };

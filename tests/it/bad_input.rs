@@ -14,10 +14,10 @@ use crate::support::{Home, Ran, copy_folder, data, old_checkpoint};
 
 /// Everything that a refused command must leave as it is.
 #[derive(Debug, PartialEq)]
-struct State {
+pub struct State {
     refs: Value,
     tags: Value,
-    history: Value,
+    pub history: Value,
     revisions: BTreeMap<String, Value>,
     settings: Value,
     findings: Vec<String>,
@@ -25,7 +25,7 @@ struct State {
 }
 
 impl State {
-    fn of(home: &Home) -> State {
+    pub fn of(home: &Home) -> State {
         let mut files = BTreeMap::new();
         list(home.dir.path(), Path::new(""), &mut files);
         if !home.path(".ckstore").exists() {
@@ -72,7 +72,7 @@ fn list(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Option<Vec<u8>
 
 /// The words of a failure, without anything that a panic would print.
 #[track_caller]
-fn failure(ran: &Ran, code: &str, exit: i32) -> Value {
+pub fn failure(ran: &Ran, code: &str, exit: i32) -> Value {
     let document = ran.json();
     let error = &document["error"];
     assert_eq!(error["code"], code, "{ran:?}");
@@ -90,7 +90,7 @@ fn failure(ran: &Ran, code: &str, exit: i32) -> Value {
 
 /// Gives a command that must be refused, twice: as JSON and for people. Returns the message and the hint.
 #[track_caller]
-fn refused(home: &Home, arguments: &[&str], code: &str, exit: i32) -> (String, String) {
+pub fn refused(home: &Home, arguments: &[&str], code: &str, exit: i32) -> (String, String) {
     let before = State::of(home);
     let with_json: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
     let ran = home.run(&with_json);

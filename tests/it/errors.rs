@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use ckstore::cli::{CODES, EXITS};
+use ckstore::face::failure::{CODES, EXITS};
 use ckstore::repo::{FINDINGS, Severity};
 
 use crate::support::root;

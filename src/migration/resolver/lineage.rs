@@ -78,7 +78,7 @@ fn find(
     }
     let mut renamed = Vec::new();
     for (at, (a, position)) in applied.iter().zip(&mut positions).enumerate() {
-        let Some(digest) = a.digest.filter(|_| position.is_none()) else { continue };
+        let Some(digest) = a.digest.or(a.signature).filter(|_| position.is_none()) else { continue };
         let Some(&[index]) = free.get(&digest).map(Vec::as_slice) else { continue };
         if at > 0 && catalogue[index].is_final {
             // Finals are alike. Only the first of a list can be one.

@@ -48,6 +48,8 @@ pub struct Applied {
     pub name: String,
     /// The digest of its body then, if that is known.
     pub digest: Option<ObjectId>,
+    /// The signature in the checkpoint's own list, if it may be a digest. Another framework's never fits.
+    pub signature: Option<ObjectId>,
     /// Whether it ran on this checkpoint, and was not only registered when the checkpoint was born.
     pub executed: bool,
     /// Whether the step's input is stored.

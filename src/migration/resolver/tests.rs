@@ -66,6 +66,7 @@ mod contract {
         Applied {
             name: field("name").as_str().unwrap().into(),
             digest: field("sig").as_str().map(digest),
+            signature: None,
             executed: flag("executed"),
             snapshot: flag("snapshot"),
             trained: flag("trained"),
@@ -370,6 +371,7 @@ prop_compose! {
         Applied {
             name,
             digest: body.map(|body| digest(&format!("{is_final} {body}"))),
+            signature: None,
             executed,
             snapshot,
             trained: trained && !snapshot,

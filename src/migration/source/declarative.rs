@@ -52,8 +52,9 @@ fn read_table(source: &str, version_key: Option<&str>) -> Result<Outline, steps:
         version,
         is_final,
         digest: body.digest(),
-        has_migrate: !body.is_empty(),
-        has_rollback: !body.is_empty() && body.inverse().is_some(),
+        // One that is begun and has no steps yet runs, and does nothing.
+        has_migrate: !is_final || !body.is_empty(),
+        has_rollback: !is_final && body.inverse().is_some(),
         body: Some(body),
         has_setup: false,
         summary,

@@ -4,8 +4,10 @@
 
 mod anemoi;
 mod declarative;
+pub mod lookups;
 mod migrate_ckpt;
 pub(super) mod python;
+pub mod review;
 
 use std::fmt;
 use std::io;

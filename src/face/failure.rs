@@ -1,4 +1,4 @@
-//! Errors as the command line tells them: a stable code, a hint, an exit code.
+//! Errors as people and machines are told them: a stable code, a hint, an exit code.
 //!
 //! This is the only place that knows hints and exit codes. The codes are listed in the book; a test compares
 //! the two.
@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::format::FormatError;
+use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::{CatalogueError, ResolveError};
-use crate::repo::RepoError;
+use crate::repo::{BisectError, RepoError};
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
@@ -95,18 +95,21 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_LEDGER", exit::CORRUPT, "the checkpoint's list of migrations contradicts itself or the catalogue"),
     ("E_FORMAT", exit::CORRUPT, "the file is damaged, hostile or larger than a limit"),
     ("E_SCRIPT", exit::FAILED, "a migration script failed"),
+    ("E_BISECT", exit::FAILED, "the command that `bisect` runs does not tell the checkpoints apart"),
     ("E_VERIFY", exit::FAILED, "what was written is not what was stored"),
     ("E_LOCKED", exit::LOCKED, "another process is writing to the store"),
 ];
 
 impl Failure {
-    fn new(code: &'static str, message: impl Into<String>) -> Failure {
+    /// A failure with a code of the table and a message.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Failure {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let exit = known.map_or(exit::INTERNAL, |(_, exit, _)| *exit);
         Failure { code, message: message.into(), hint: None, exit }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Failure {
+    /// The same with what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
     }
@@ -192,6 +195,12 @@ impl From<RepoError> for Failure {
                 Failure::new("E_INPUT", message).hint("name the file: `ckstore import FILE`")
             }
             RepoError::NotAFile { .. } => Failure::new("E_INPUT", message).hint("name a checkpoint file"),
+            RepoError::NotAFolder { .. } => {
+                Failure::new("E_INPUT", message).hint("choose another path with -o, or name the folder")
+            }
+            RepoError::StoreInside { .. } => Failure::new("E_INPUT", message)
+                .hint("write elsewhere with -o, or keep the store beside the folder: `ckstore --store DIR`"),
+            RepoError::Folder(error) => folder_failure(error, message),
             RepoError::EmptyFile { .. } => {
                 Failure::new("E_INPUT", message).hint("was the file written to its end?")
             }
@@ -229,8 +238,23 @@ impl From<RepoError> for Failure {
                 .hint("check the revision before out instead: `ckstore log`, then `ckstore checkout --revision`"),
             RepoError::Migration { .. } | RepoError::Declarative { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; mend the script and check out again: steps that went well are kept"),
+            RepoError::MigrationName { .. } => {
+                Failure::new("E_USAGE", message).hint("for instance `rename_the_encoder`")
+            }
+            RepoError::NotNumbered { .. } => Failure::new("E_USAGE", message)
+                .hint("names are ordered by their bytes: rename it by hand, or widen the numbers"),
+            RepoError::Git { .. } => Failure::new("E_USAGE", message)
+                .hint("name the branch with --base, inside the repository that holds the catalogue"),
+            RepoError::NothingToRun { .. } => {
+                Failure::new("E_USAGE", message).hint("`ckstore migration list` shows which have one")
+            }
             RepoError::ListChanged { .. } => Failure::new("E_SCRIPT", message)
                 .hint("nothing was changed; ckstore keeps that list, a migration leaves it alone"),
+            RepoError::Bisect(BisectError::NoSteps { .. }) => {
+                Failure::new("E_BISECT", message).hint("with --version it searches the steps of a plan")
+            }
+            RepoError::Bisect(_) => Failure::new("E_BISECT", message)
+                .hint("the command says 0 for good, 125 for what it cannot tell, any other code up to 127 for bad"),
             RepoError::Verify { .. } => {
                 Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
             }
@@ -259,6 +283,16 @@ impl From<RepoError> for Failure {
                 _ => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),
             },
         }
+    }
+}
+
+fn folder_failure(error: &FolderError, message: String) -> Failure {
+    match error {
+        FolderError::Read { .. } => Failure::new("E_IO", message),
+        FolderError::LeavingLink { .. } => Failure::new("E_INPUT", message)
+            .hint("`cp -rL` makes a copy with files in place of links, which can be imported"),
+        FolderError::TooLarge { .. } => Failure::new("E_FORMAT", message),
+        _ => Failure::new("E_INPUT", message).hint("take it out of the folder, or rename it"),
     }
 }
 
