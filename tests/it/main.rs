@@ -16,6 +16,7 @@ mod migration_simulate;
 mod migration_verbs;
 mod redo;
 mod reference;
+mod repack;
 mod stores;
 mod support;
 mod train;
