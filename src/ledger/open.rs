@@ -93,6 +93,16 @@ impl Ledger {
         self.connection.execute("VACUUM INTO ?1", [path]).map(drop).map_err(during())
     }
 
+    /// Leaves it to the system when changes reach the disk. A power loss may then damage the ledger.
+    ///
+    /// # Errors
+    ///
+    /// If SQLite refuses.
+    pub fn leave_sync_to_the_system(&self) -> Result<(), LedgerError> {
+        let refused = LedgerError::during("open its file");
+        self.connection.pragma_update(None, "synchronous", "OFF").map_err(refused)
+    }
+
     /// Begins a change. Nothing of it is seen by others, or kept, before [`Change::commit`].
     ///
     /// # Errors

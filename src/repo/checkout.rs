@@ -383,7 +383,7 @@ impl Repo {
         }
         // Taken before others can see the file: what they do to it afterwards is a change.
         let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
-        file.finish().map_err(failed())?;
+        file.finish_synced(self.store.is_synced()).map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);

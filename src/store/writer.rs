@@ -150,7 +150,7 @@ impl<'a> Writer<'a> {
             index,
             bases: store.reader(index),
             compression: Compression::default(),
-            sync: true,
+            sync: store.sync,
             names_only: false,
             links: None,
             encoding: 0,
