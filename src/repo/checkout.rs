@@ -1,7 +1,6 @@
 //! Bringing a checkpoint to a version, and writing its file.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -374,8 +373,7 @@ impl Repo {
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let content =
-            snapshot::export(&reader, &tree, &mut |bytes| file.file_mut().write_all(bytes), context.progress);
+        let content = snapshot::export_to(&reader, &tree, file.file_mut(), context.progress);
         context.progress.end();
         let content = content.map_err(|error| sink_error(error, path))?;
         if revision.file.is_some_and(|expected| expected != content) {

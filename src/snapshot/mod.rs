@@ -16,7 +16,7 @@ mod tree;
 mod wire;
 
 pub use error::SnapshotError;
-pub use export::export;
+pub use export::{export, export_to};
 pub use file::{FileSnapshot, write_file};
 pub use graph::{Content, write_content, write_graph};
 pub use load::{read_graph, read_outline, read_tree};

@@ -100,6 +100,7 @@ pub use pack::{PackFile, PackIndex};
 pub use reader::{ObjectReader, Reader};
 pub use record::{Part, Record};
 pub use tree::FRAME_BYTES;
+pub use whole::{WholeHash, WholePiece};
 pub use writer::{Counts, FinishedPack, Links, Put, Writer};
 
 /// The inner loops, for the benchmarks.
