@@ -3,6 +3,7 @@
 mod bad_input;
 mod bisect;
 mod console;
+mod convert;
 mod crash;
 mod delta;
 mod errors;
