@@ -1,5 +1,5 @@
 -- The tables of the ledger, the only place where they are declared.
--- Version 1 (PRAGMA user_version). A store of an older version is upgraded by the frozen statements under
+-- Version 2 (PRAGMA user_version). A store of an older version is upgraded by the frozen statements under
 -- src/ledger/upgrades/. Names of objects are 32-byte BLAKE3 values; times are RFC 3339 text in UTC.
 
 -- Settings of the store: `head` (the current ref), `catalogue` (a folder) and what `ckstore config` sets.
@@ -37,6 +37,7 @@ CREATE TABLE revisions (
 ) STRICT;
 
 CREATE INDEX revisions_by_tree ON revisions (tree);
+CREATE INDEX revisions_by_file ON revisions (CASE WHEN json_valid(body) THEN body ->> '$.file' END);
 
 CREATE TABLE revision_parents (
     revision BLOB NOT NULL REFERENCES revisions (name),

@@ -119,7 +119,8 @@ fn write_file(directory: &Path, name: &str, tensors: &[Spec]) -> io::Result<()> 
     while header.len() % 8 != 0 {
         header.push(' ');
     }
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(directory.join(format!("{name}.safetensors")))?);
+    let mut out =
+        BufWriter::with_capacity(1 << 20, File::create(directory.join(format!("{name}.safetensors")))?);
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
     let mut piece = Vec::new();

@@ -65,8 +65,31 @@ pub enum Command {
     Scan(super::scan::ScanArgs),
     Fsck(super::fsck::FsckArgs),
     Gc(super::gc::GcArgs),
+    Repack(super::repack::RepackArgs),
+    Stats(super::stats::StatsArgs),
     Serve(super::serve::ServeArgs),
     Completions(super::completions::CompletionsArgs),
+}
+
+/// How much work compression is worth.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum CompressionArg {
+    /// Everything is stored as it is.
+    None,
+    /// What shrinks quickly is compressed.
+    Auto,
+    /// What shrinks is compressed slowly.
+    Max,
+}
+
+impl From<CompressionArg> for crate::store::Compression {
+    fn from(argument: CompressionArg) -> Self {
+        match argument {
+            CompressionArg::None => Self::None,
+            CompressionArg::Auto => Self::Auto,
+            CompressionArg::Max => Self::Max,
+        }
+    }
 }
 
 /// Which catalogue of migrations to use.

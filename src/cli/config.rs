@@ -12,7 +12,9 @@ use super::session::Session;
 
 /// Read or change the settings of the store
 ///
-/// Settings: `catalogue`, the folder of migrations for refs that have none of their own.
+/// Settings: `catalogue`, the folder of migrations for refs that have none of their own; `durability`, which is
+/// `full`, or `cache` to leave it to the system when what is written reaches the disk: faster, but a power loss
+/// may then damage the store.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The setting; without it, all that have a value are listed

@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::refname::RefName;
 use crate::repo::{CollectionImportOptions, ImportOptions, Repo};
 
-use super::args::CatalogueArgs;
+use super::args::{CatalogueArgs, CompressionArg};
 use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
@@ -27,7 +27,9 @@ use super::sweep::{Failed, some_failed_code, write_failures};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  ckstore import last.ckpt\n  ckstore import old.ckpt --name weather/2023 --version 0.8.1\n  \
-                        ckstore import -m \"ten more epochs\"\n  ckstore import models.json --collection models --catalogue migrations"
+                        ckstore import -m \"ten more epochs\"\n  \
+                        ckstore import models.json --collection models --catalogue migrations\n  \
+                        ckstore import tuned.safetensors --base last"
 )]
 pub struct ImportArgs {
     /// The checkpoint, a file or a folder, or with --collection a folder of these or a file of documents; without it,
@@ -52,6 +54,13 @@ pub struct ImportArgs {
     /// Read the file as this format instead of looking: torch-zip, safetensors, bytes, ...
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
+    /// How much work compression is worth: none; auto, which is quick; max, which is slow and smaller
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = CompressionArg::Auto, hide_possible_values = true)]
+    compression: CompressionArg,
+    /// The revision that this checkpoint was trained from, if it is not the ref's: tensors that are like its
+    /// tensors, by name or by shape, are stored as differences to them
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
     #[command(flatten)]
     catalogue: CatalogueArgs,
 }
@@ -94,6 +103,8 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
         detached: false,
         keep_head: false,
+        compression: args.compression.into(),
+        base: args.base.as_deref(),
     };
     let report = repo.import(&options, &session.context())?;
     for warning in &report.warnings {

@@ -20,11 +20,13 @@ mod output;
 mod plan;
 mod progress;
 mod redo;
+mod repack;
 mod scan;
 mod serve;
 mod session;
 mod show;
 mod simulate;
+mod stats;
 mod status;
 mod sweep;
 mod tag;
@@ -89,6 +91,8 @@ fn dispatch(cli: &Cli, output: &Output) -> Result<ExitCode, Failure> {
         Command::Scan(args) => scan::run(args, &session, output),
         Command::Fsck(args) => fsck::run(args, &session, output),
         Command::Gc(args) => gc::run(args, &session, output),
+        Command::Repack(args) => repack::run(args, &session, output),
+        Command::Stats(args) => stats::run(args, &session, output),
         Command::Serve(args) => serve::run(args, &session, output),
         Command::Completions(args) => completions::run(args),
     }

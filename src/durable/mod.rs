@@ -67,7 +67,16 @@ impl DurableFile {
     ///
     /// If syncing or renaming fails; what was at the place before is then still there.
     pub fn finish(self) -> io::Result<()> {
-        place(self.temporary, &self.path, self.mode, true)
+        self.finish_synced(true)
+    }
+
+    /// As [`finish`](DurableFile::finish); without `sync` it is left to the system when the file reaches the disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](DurableFile::finish).
+    pub fn finish_synced(self, sync: bool) -> io::Result<()> {
+        place(self.temporary, &self.path, self.mode, sync)
     }
 }
 

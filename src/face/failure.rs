@@ -243,6 +243,9 @@ impl From<RepoError> for Failure {
             RepoError::UnknownSetting { suggestion, .. } => {
                 Failure::new("E_NAME", message).hint(near(suggestion, "`ckstore config --help` lists them"))
             }
+            RepoError::SettingValue { .. } => {
+                Failure::new("E_USAGE", message).hint("`ckstore config --help` tells what it can be")
+            }
             RepoError::NotFound { suggestion, what, .. } => Failure::new("E_NAME", message).hint(near(
                 suggestion,
                 match *what {

@@ -24,6 +24,14 @@ pub struct WorkingFile {
 
 const COLUMNS: &str = "path, revision, bytes, modified_ns, content";
 
+pub(super) fn by_ref() -> String {
+    format!("SELECT {COLUMNS} FROM working_files WHERE ref = ?1")
+}
+
+pub(super) fn by_path() -> String {
+    format!("SELECT {COLUMNS}, ref FROM working_files WHERE path = ?1 ORDER BY ref")
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<WorkingFile> {
     Ok(WorkingFile {
         path: row.get(0)?,
@@ -42,7 +50,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn working_file(&self, name: &RefName) -> Result<Option<WorkingFile>, LedgerError> {
         self.connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM working_files WHERE ref = ?1"))
+            .prepare_cached(&by_ref())
             .and_then(|mut statement| statement.query_row([name.as_str()], read).optional())
             .map_err(LedgerError::during("read a working file's entry"))
     }
@@ -54,7 +62,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn working_files_at(&self, path: &str) -> Result<Vec<(RefName, WorkingFile)>, LedgerError> {
         self.connection
-            .prepare_cached(&format!("SELECT {COLUMNS}, ref FROM working_files WHERE path = ?1 ORDER BY ref"))
+            .prepare_cached(&by_path())
             .and_then(|mut statement| {
                 statement.query_map([path], |row| Ok((text::ref_name(row, 5)?, read(row)?)))?.collect()
             })

@@ -5,6 +5,8 @@
 
 mod chain;
 mod error;
+#[cfg(test)]
+mod explained;
 mod files;
 mod groups;
 mod memo;

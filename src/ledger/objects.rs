@@ -1,32 +1,65 @@
 //! The index of stored objects.
 
-use rusqlite::{OptionalExtension, params};
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::text;
 use super::{Change, Ledger, LedgerError};
 use crate::object::{Locate, LocateError, Location, ObjectId, PackId};
 
+/// Names that are looked up with one statement.
+const BATCH: usize = 64;
+
+pub(super) const BY_NAME: &str = "SELECT packs.name, offset, stored_bytes, raw_bytes, codec
+     FROM objects JOIN packs ON packs.number = objects.pack WHERE objects.name = ?1";
+pub(super) const BY_PACK: &str = "SELECT objects.name, offset, stored_bytes, raw_bytes, codec
+     FROM objects JOIN packs ON packs.number = objects.pack WHERE packs.name = ?1 ORDER BY objects.offset";
+
+/// As [`BY_NAME`] for [`BATCH`] names, and the name itself.
+pub(super) fn by_names() -> String {
+    format!(
+        "SELECT packs.name, offset, stored_bytes, raw_bytes, codec, objects.name
+         FROM objects JOIN packs ON packs.number = objects.pack WHERE objects.name IN (?{})",
+        ", ?".repeat(BATCH - 1)
+    )
+}
+
+fn location(row: &Row<'_>) -> rusqlite::Result<Location> {
+    Ok(Location {
+        pack: PackId(text::id(row, 0)?),
+        offset: text::count(row, 1)?,
+        stored_bytes: text::count(row, 2)?,
+        raw_bytes: text::count(row, 3)?,
+        codec: row.get(4)?,
+    })
+}
+
 impl Locate for Ledger {
     fn locate(&self, id: &ObjectId) -> Result<Option<Location>, LocateError> {
         self.connection
-            .prepare_cached(
-                "SELECT packs.name, offset, stored_bytes, raw_bytes, codec
-                 FROM objects JOIN packs ON packs.number = objects.pack WHERE objects.name = ?1",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row([id.as_bytes()], |row| {
-                        Ok(Location {
-                            pack: PackId(text::id(row, 0)?),
-                            offset: text::count(row, 1)?,
-                            stored_bytes: text::count(row, 2)?,
-                            raw_bytes: text::count(row, 3)?,
-                            codec: row.get(4)?,
-                        })
-                    })
-                    .optional()
-            })
+            .prepare_cached(BY_NAME)
+            .and_then(|mut statement| statement.query_row([id.as_bytes()], location).optional())
             .map_err(|error| LocateError { id: *id, source: error.into() })
+    }
+
+    fn locate_many(&self, ids: &[ObjectId]) -> Result<Vec<Option<Location>>, LocateError> {
+        let mut found = HashMap::new();
+        for batch in ids.chunks(BATCH) {
+            // One statement for all batches: a short one is filled up with its first name.
+            let names = batch.iter().chain(std::iter::repeat(&batch[0])).take(BATCH).map(ObjectId::as_bytes);
+            self.connection
+                .prepare_cached(&by_names())
+                .and_then(|mut statement| {
+                    let mut rows = statement.query(params_from_iter(names))?;
+                    while let Some(row) = rows.next()? {
+                        found.insert(text::id(row, 5)?, location(row)?);
+                    }
+                    Ok(())
+                })
+                .map_err(|error| LocateError { id: batch[0], source: error.into() })?;
+        }
+        Ok(ids.iter().map(|id| found.get(id).copied()).collect())
     }
 }
 
@@ -54,11 +87,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn records_of(&self, pack: &PackId) -> Result<Vec<(ObjectId, Location)>, LedgerError> {
         self.connection
-            .prepare_cached(
-                "SELECT objects.name, offset, stored_bytes, raw_bytes, codec
-                 FROM objects JOIN packs ON packs.number = objects.pack
-                 WHERE packs.name = ?1 ORDER BY objects.offset",
-            )
+            .prepare_cached(BY_PACK)
             .and_then(|mut statement| {
                 statement
                     .query_map([pack.0.as_bytes()], |row| {
@@ -74,6 +103,29 @@ impl Ledger {
                     .collect()
             })
             .map_err(LedgerError::during("list the records of a pack"))
+    }
+}
+
+impl Ledger {
+    /// For each codec its number, how many records the index has of it, and their lengths together, raw and
+    /// stored, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn codec_totals(&self) -> Result<Vec<(u8, u64, u64, u64)>, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT codec, count(*), sum(raw_bytes), sum(stored_bytes)
+                 FROM objects GROUP BY codec ORDER BY codec",
+            )
+            .and_then(|mut statement| {
+                let totals = |row: &Row<'_>| {
+                    Ok((row.get(0)?, text::count(row, 1)?, text::count(row, 2)?, text::count(row, 3)?))
+                };
+                statement.query_map([], totals)?.collect()
+            })
+            .map_err(LedgerError::during("add up its records"))
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::LedgerError;
 
 /// The version of the tables that this ckstore writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Marks the file as a ledger: `CKST` as SQLite's application id.
 const APPLICATION_ID: i64 = 0x434b_5354;
@@ -19,7 +19,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Frozen statements that lead from version N to N + 1, from the first version on.
-const UPGRADES: &[&str] = &[];
+const UPGRADES: &[&str] = &[include_str!("upgrades/1-to-2.sql")];
 
 /// The ledger of one store.
 #[derive(Debug)]
@@ -91,6 +91,16 @@ impl Ledger {
         let during = || LedgerError::during("copy it");
         let path = path.to_str().ok_or_else(|| LedgerError::Missing { path: path.to_owned() })?;
         self.connection.execute("VACUUM INTO ?1", [path]).map(drop).map_err(during())
+    }
+
+    /// Leaves it to the system when changes reach the disk. A power loss may then damage the ledger.
+    ///
+    /// # Errors
+    ///
+    /// If SQLite refuses.
+    pub fn leave_sync_to_the_system(&self) -> Result<(), LedgerError> {
+        let refused = LedgerError::during("open its file");
+        self.connection.pragma_update(None, "synchronous", "OFF").map_err(refused)
     }
 
     /// Begins a change. Nothing of it is seen by others, or kept, before [`Change::commit`].

@@ -1,7 +1,7 @@
 //! Refs: names that lead to revisions.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::text;
 use super::{Change, Ledger, LedgerError};
@@ -66,6 +66,15 @@ pub type RefLogRow = (RefName, Option<ObjectId>, Option<ObjectId>, String, Times
 
 const COLUMNS: &str = "name, kind, revision, catalogue, updated";
 
+pub(super) fn by_name() -> String {
+    format!("SELECT {COLUMNS} FROM refs WHERE name = ?1")
+}
+
+pub(super) const LOG_OF_REF: &str =
+    "SELECT ref, old_revision, new_revision, operation, at, actor FROM ref_log
+     WHERE ref = ?1 ORDER BY seq";
+const LOG: &str = "SELECT ref, old_revision, new_revision, operation, at, actor FROM ref_log ORDER BY seq";
+
 fn read(row: &Row<'_>) -> rusqlite::Result<RefRow> {
     let kind: String = row.get(1)?;
     Ok(RefRow {
@@ -85,7 +94,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn find_ref(&self, name: &RefName) -> Result<Option<RefRow>, LedgerError> {
         self.connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM refs WHERE name = ?1"))
+            .prepare_cached(&by_name())
             .and_then(|mut statement| statement.query_row([name.as_str()], read).optional())
             .map_err(LedgerError::during("read a ref"))
     }
@@ -166,14 +175,12 @@ impl Ledger {
     ///
     /// If the ledger cannot be read.
     pub fn ref_log(&self, name: Option<&RefName>) -> Result<Vec<RefLogRow>, LedgerError> {
+        let statement = if name.is_some() { LOG_OF_REF } else { LOG };
         self.connection
-            .prepare_cached(
-                "SELECT ref, old_revision, new_revision, operation, at, actor FROM ref_log
-                 WHERE ?1 IS NULL OR ref = ?1 ORDER BY seq",
-            )
+            .prepare_cached(statement)
             .and_then(|mut statement| {
                 statement
-                    .query_map([name.map(RefName::as_str)], |row| {
+                    .query_map(params_from_iter(name.map(RefName::as_str)), |row| {
                         Ok((
                             text::ref_name(row, 0)?,
                             text::id_or_none(row, 1)?,

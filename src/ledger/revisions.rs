@@ -16,6 +16,13 @@ pub struct RevisionRow {
     pub revision: Revision,
 }
 
+pub(super) const BY_NAME: &str = "SELECT name, body FROM revisions WHERE name = ?1";
+pub(super) const BY_NAME_RANGE: &str = "SELECT name FROM revisions WHERE name BETWEEN ?1 AND ?2 LIMIT ?3";
+pub(super) const BY_TREE: &str = "SELECT name FROM revisions WHERE tree = ?1 ORDER BY number DESC LIMIT 1";
+// The expression is that of the index, word by word: else it would not be used.
+pub(super) const BY_FILE: &str = "SELECT name FROM revisions
+     WHERE CASE WHEN json_valid(body) THEN body ->> '$.file' END = ?1 ORDER BY number DESC LIMIT 1";
+
 fn read(row: &Row<'_>) -> rusqlite::Result<(ObjectId, String)> {
     Ok((text::id(row, 0)?, row.get(1)?))
 }
@@ -38,7 +45,7 @@ impl Ledger {
     pub fn revision(&self, id: &ObjectId) -> Result<Option<Revision>, LedgerError> {
         let found = self
             .connection
-            .prepare_cached("SELECT name, body FROM revisions WHERE name = ?1")
+            .prepare_cached(BY_NAME)
             .and_then(|mut statement| statement.query_row([id.as_bytes()], read).optional())
             .map_err(LedgerError::during("read a revision"))?;
         Ok(found.map(decode).transpose()?.map(|row| row.revision))
@@ -83,12 +90,31 @@ impl Ledger {
     ///
     /// If the ledger cannot be read.
     pub fn revisions_starting_with(&self, digits: &str, limit: u32) -> Result<Vec<ObjectId>, LedgerError> {
+        // The first and the last name that begin so.
+        let bound = |fill: &str| format!("{digits}{}", fill.repeat(64_usize.saturating_sub(digits.len())));
+        let bounds = (bound("0").parse::<ObjectId>(), bound("f").parse::<ObjectId>());
+        let (Ok(first), Ok(last)) = bounds else { return Ok(Vec::new()) };
         self.connection
-            .prepare_cached("SELECT name FROM revisions WHERE lower(hex(name)) LIKE ?1 || '%' LIMIT ?2")
+            .prepare_cached(BY_NAME_RANGE)
             .and_then(|mut statement| {
-                statement.query_map(params![digits, limit], |row| text::id(row, 0))?.collect()
+                let bounds = params![first.as_bytes(), last.as_bytes(), limit];
+                statement.query_map(bounds, |row| text::id(row, 0))?.collect()
             })
             .map_err(LedgerError::during("look a revision up"))
+    }
+
+    /// The newest revision whose file has this BLAKE3.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn revision_of_file(&self, file: &ObjectId) -> Result<Option<ObjectId>, LedgerError> {
+        self.connection
+            .prepare_cached(BY_FILE)
+            .and_then(|mut statement| {
+                statement.query_row([file.to_string()], |row| text::id(row, 0)).optional()
+            })
+            .map_err(LedgerError::during("look a file up"))
     }
 
     /// The newest revision with this content.
@@ -98,7 +124,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn revision_of_tree(&self, tree: &ObjectId) -> Result<Option<ObjectId>, LedgerError> {
         self.connection
-            .prepare_cached("SELECT name FROM revisions WHERE tree = ?1 ORDER BY number DESC LIMIT 1")
+            .prepare_cached(BY_TREE)
             .and_then(|mut statement| {
                 statement.query_row([tree.as_bytes()], |row| text::id(row, 0)).optional()
             })

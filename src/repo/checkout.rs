@@ -1,7 +1,6 @@
 //! Bringing a checkpoint to a version, and writing its file.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -413,8 +412,7 @@ impl Repo {
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let content =
-            snapshot::export(&reader, &tree, &mut |bytes| file.file_mut().write_all(bytes), context.progress);
+        let content = snapshot::export_to(&reader, &tree, file.file_mut(), context.progress);
         context.progress.end();
         let content = content.map_err(|error| sink_error(error, path))?;
         if revision.file.is_some_and(|expected| expected != content) {
@@ -422,7 +420,7 @@ impl Repo {
         }
         // Taken before others can see the file: what they do to it afterwards is a change.
         let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
-        file.finish().map_err(failed())?;
+        file.finish_synced(self.store.is_synced()).map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
@@ -481,6 +479,8 @@ impl Repo {
             return Ok(());
         }
         let import = ImportOptions {
+            compression: Default::default(),
+            base: None,
             name: Some(row.name),
             catalogue: options.plan.catalogue,
             ..ImportOptions::default()

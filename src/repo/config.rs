@@ -11,10 +11,14 @@ use super::{Repo, RepoError};
 pub const SETTINGS: &[(&str, &str)] = &[
     ("catalogue", "folder of migrations for refs that have none of their own"),
     (COLLECTION, "folder of migrations of a collection"),
+    ("durability", "`full`, or `cache`: leave it to the system when what is written reaches the disk"),
 ];
 
 /// How the settings of collections are called in lists and messages.
 const COLLECTION: &str = "collection.NAME";
+
+/// The value of `durability` for which nothing is synced.
+pub(super) const CACHE: &str = "cache";
 
 impl Repo {
     /// The value of a setting.
@@ -45,6 +49,9 @@ impl Repo {
     /// If there is no such setting, or the store is locked.
     pub fn config_set(&mut self, key: &str, value: Option<&str>) -> Result<(), RepoError> {
         check(key)?;
+        if let Some(value) = value.filter(|value| key == "durability" && !["full", CACHE].contains(value)) {
+            return Err(RepoError::SettingValue { key: key.to_owned(), value: value.to_owned() });
+        }
         let _lock = self.lock()?;
         let change = self.ledger.change()?;
         match value {

@@ -172,6 +172,14 @@ pub enum RepoError {
         /// A near key.
         suggestion: Option<String>,
     },
+    /// A setting cannot have that value.
+    #[error("the setting `{key}` cannot be `{value}`")]
+    SettingValue {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
     /// No migration, tensor or value of that name.
     #[error("there is no {what} `{name}`")]
     NotFound {

@@ -28,10 +28,10 @@ pub const REWRITE_DEAD_PERCENT: u64 = 25;
 
 /// What is live of several packs goes into one new pack until that has about so many bytes. So much room
 /// may be needed for a moment beside what is there.
-const NEW_PACK_BYTES: u64 = 4 << 30;
+pub(super) const NEW_PACK_BYTES: u64 = 4 << 30;
 
 /// What a record takes in a pack beside its stored form: its header and its entry in the index.
-const RECORD_OVERHEAD_BYTES: u64 = 64 + 72;
+pub(super) const RECORD_OVERHEAD_BYTES: u64 = 64 + 72;
 
 /// What can be removed. While it lives no other process writes to the store, so it stays true.
 #[derive(Debug, Serialize)]
@@ -51,9 +51,9 @@ pub struct GcPlan {
     /// Number of bytes that will be free again.
     pub freed_bytes: u64,
     #[serde(skip)]
-    memo: Vec<ObjectId>,
+    pub(super) memo: Vec<ObjectId>,
     #[serde(skip)]
-    live: HashSet<ObjectId>,
+    pub(super) live: HashSet<ObjectId>,
     #[serde(skip)]
     _lock: Lock,
 }
@@ -244,7 +244,7 @@ impl Repo {
         Ok(())
     }
 
-    fn remove_pack_file(&self, pack: PackId) -> Result<(), RepoError> {
+    pub(super) fn remove_pack_file(&self, pack: PackId) -> Result<(), RepoError> {
         match self.store.remove_pack(pack) {
             Err(StoreError::PackMissing { .. }) => Ok(()),
             other => Ok(other?),
@@ -253,14 +253,7 @@ impl Repo {
 
     /// Every record that is needed, and the outputs of remembered runs that are not.
     fn live(&self) -> Result<(HashSet<ObjectId>, Vec<ObjectId>), RepoError> {
-        let mut needs = Needs::default();
-        for row in self.ledger.revisions()? {
-            needs.add_revision(row.id, &row.revision);
-        }
-        for row in self.ledger.steps(None)? {
-            needs.add_step(&row.step, Needer::Row(row.seq));
-        }
-        self.refuse_dangling(&needs)?;
+        let needs = self.needs()?;
         let reader = self.reader();
         let mut live = HashSet::new();
         for (id, _) in needs.revisions().chain(needs.records()) {
@@ -281,6 +274,19 @@ impl Repo {
             }
         }
         Ok((live, forgotten))
+    }
+
+    /// What every revision and every row of the history needs.
+    pub(super) fn needs(&self) -> Result<Needs, RepoError> {
+        let mut needs = Needs::default();
+        for row in self.ledger.revisions()? {
+            needs.add_revision(row.id, &row.revision);
+        }
+        for row in self.ledger.steps(None)? {
+            needs.add_step(&row.step, Needer::Row(row.seq));
+        }
+        self.refuse_dangling(&needs)?;
+        Ok(needs)
     }
 
     /// Refs and logs lead to revisions that the ledger has; one that does not means that rows were lost,

@@ -11,7 +11,8 @@ use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::{Applied, REVISION_ENCODING, Revision, Step, StepKind};
-use crate::snapshot;
+use crate::snapshot::{self, Tree};
+use crate::store::Compression;
 use crate::value::Graph;
 
 use super::catalogue::group_rows;
@@ -41,6 +42,10 @@ pub struct ImportOptions<'a> {
     pub detached: bool,
     /// Leaves HEAD where it is.
     pub keep_head: bool,
+    /// How much work compression is worth.
+    pub compression: Compression,
+    /// The revision whose tensors new ones may be stored as differences to; the ref's own without it.
+    pub base: Option<&'a str>,
 }
 
 /// What an import did.
@@ -141,12 +146,9 @@ impl Repo {
         let known = parent.as_ref().map(|(_, revision)| revision);
         let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
 
-        let base = match &parent {
-            Some((_, revision)) => Some(snapshot::read_tree(&self.reader(), &revision.tree)?),
-            None => None,
-        };
+        let base = self.base_tree(options.base, known)?;
         context.progress.begin("importing", source.bytes());
-        let mut writer = self.store.writer(&self.ledger);
+        let mut writer = self.store.writer(&self.ledger).with_compression(options.compression);
         let snapshot =
             snapshot::write_file(source, &scanned, &graph, base.as_ref(), &mut writer, context.progress)?;
         context.progress.end();
@@ -259,6 +261,15 @@ impl Repo {
             warnings,
             path,
         })
+    }
+
+    /// The tree whose tensors new ones may be stored as differences to.
+    fn base_tree(&self, named: Option<&str>, parent: Option<&Revision>) -> Result<Option<Tree>, RepoError> {
+        if let Some(name) = named {
+            return Ok(Some(self.tree_of(&self.revision_named(name)?)?));
+        }
+        // A parent that is damaged is no reason not to store what is whole.
+        Ok(parent.and_then(|parent| snapshot::read_tree(&self.reader(), &parent.tree).ok()))
     }
 
     /// The file to read and the ref to move.

@@ -72,7 +72,11 @@ impl Repo {
             return Err(RepoError::NoStore { start: directory.to_owned() });
         }
         let ledger = Ledger::open(&path)?;
-        let store = Store::open(directory)?;
+        let mut store = Store::open(directory)?;
+        if ledger.setting("durability")?.as_deref() == Some(super::config::CACHE) {
+            store.leave_sync_to_the_system();
+            ledger.leave_sync_to_the_system()?;
+        }
         Ok(Repo { directory: absolute(directory)?, store, ledger })
     }
 

@@ -80,10 +80,11 @@ impl Repo {
             return Ok(FileState::Holds(file.revision));
         }
         let is_folder = matches!(input, Input::Folder(_));
-        for row in self.ledger.revisions()? {
-            let of_folder = row.revision.format == Format::Folder.name();
-            if row.revision.file == Some(content) && of_folder == is_folder {
-                return Ok(FileState::Holds(row.id));
+        if let Some(revision) = self.ledger.revision_of_file(&content)? {
+            // The hash of a folder is that of its listing, which a file might have too.
+            let of_folder = self.revision(&revision)?.format == Format::Folder.name();
+            if of_folder == is_folder {
+                return Ok(FileState::Holds(revision));
             }
         }
         self.stored_tree_of(&input, path, progress)
@@ -103,10 +104,9 @@ impl Repo {
             return Ok(FileState::Unknown);
         }
         let Ok(graph) = format::decode(&scanned.outline, &limits) else { return Ok(FileState::Unknown) };
-        let mut writer = self.store.writer(&self.ledger);
+        let mut writer = self.store.writer(&self.ledger).without_storing();
         let snapshot =
             crate::snapshot::write_file(input.source(), &scanned, &graph, None, &mut writer, progress);
-        // The writer is dropped unfinished: nothing of this stays.
         let Ok(snapshot) = snapshot else { return Ok(FileState::Unknown) };
         drop(writer);
         Ok(match self.ledger.revision_of_tree(&snapshot.id)? {

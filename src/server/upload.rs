@@ -163,6 +163,8 @@ fn receive(
             catalogue: shared.catalogue(),
             detached: true,
             keep_head: false,
+            compression: Default::default(),
+            base: None,
         };
         let imported = shared.with_context(|context| repo.import(&options, context));
         imported.map_err(|error| Problem::from(error).call(file.path(), "the upload"))

@@ -1,14 +1,15 @@
 //! A tree as the file it stands for.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use crate::format::Format;
 use crate::object::ObjectId;
 use crate::progress::Progress;
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, StoreError, WholeHash};
 
-use super::{SnapshotError, Tree, TreePart};
+use super::{SnapshotError, Stored, Tree, TreePart};
 
 /// Bytes of an object that are read at once where only a part of it is wanted.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -107,15 +108,83 @@ pub fn export_range(
     Ok(())
 }
 
+/// Writes the file of a tree, which is no folder, to `file` on all cores, and returns the BLAKE3 of all of it.
+///
+/// Every byte that comes from an object was proved by the object's name before it is written.
+///
+/// # Errors
+///
+/// If an object is missing or damaged, or the file cannot be written.
+pub fn export_to(
+    reader: &Reader<'_>,
+    tree: &Tree,
+    file: &mut File,
+    progress: &dyn Progress,
+) -> Result<ObjectId, SnapshotError> {
+    let literals = reader.read(&tree.literals.object, tree.literals.bytes)?;
+    let mut rest = literals.as_slice();
+    let mut whole = WholeHash::default();
+    // Literal bytes wait here for the object behind them, with their place.
+    let mut objects = Vec::new();
+    let mut starts = Vec::new();
+    let mut before: Vec<&[u8]> = vec![&[]];
+    let mut at = 0_u64;
+    let failed = |source| StoreError::Sink { id: tree.literals.object, source };
+    for part in &tree.parts {
+        match (part, stored(tree, part)) {
+            (TreePart::Literal(length), _) => {
+                let bytes = take(&mut rest, *length);
+                file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)).map_err(failed)?;
+                progress.advance(bytes.len() as u64);
+                at += bytes.len() as u64;
+                // Literals follow each other in memory as in the file, or an object is between them.
+                let last = before.last_mut().expect("there is one for each object and one more");
+                *last = &literals
+                    [literals.len() - rest.len() - last.len() - bytes.len()..literals.len() - rest.len()];
+            }
+            (_, Some(stored)) => {
+                objects.push(stored.object);
+                starts.push(at);
+                before.push(&[]);
+                at = at.saturating_add(stored.bytes);
+            }
+            _ => unreachable!("what is no literal is an object"),
+        }
+    }
+    // The first object that was not begun.
+    let mut next = 0;
+    let target = file.try_clone().map_err(failed)?;
+    reader.copy_each_to(&mut objects.iter().copied(), target, starts, &mut |place, at, piece, bytes| {
+        if place == next {
+            whole.update(before[place]);
+            next += 1;
+        }
+        if whole.bytes() != at {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "an object has another length than its tree says",
+            ));
+        }
+        whole.add(piece, bytes);
+        progress.advance(bytes);
+        Ok(())
+    })?;
+    whole.update(before[next]);
+    Ok(whole.finish())
+}
+
 /// The object that a part is; `None` for literal bytes.
 fn object(tree: &Tree, part: &TreePart) -> Option<ObjectId> {
-    let stored = match *part {
-        TreePart::Literal(_) => return None,
-        TreePart::Skeleton => tree.skeleton,
-        TreePart::Extra(place) => tree.extras[place as usize].1,
-        TreePart::Storage(place) => tree.storages[place as usize].content,
-    };
-    Some(stored.object)
+    stored(tree, part).map(|stored| stored.object)
+}
+
+fn stored(tree: &Tree, part: &TreePart) -> Option<Stored> {
+    match *part {
+        TreePart::Literal(_) => None,
+        TreePart::Skeleton => Some(tree.skeleton),
+        TreePart::Extra(place) => Some(tree.extras[place as usize].1),
+        TreePart::Storage(place) => Some(tree.storages[place as usize].content),
+    }
 }
 
 /// The next literal bytes. Trees are checked to have as many as their parts take.

@@ -44,7 +44,8 @@ pub fn write_file(
     let tensors = tensors(graph, &|id: StorageId| Some(id.0));
     let mut hints = hints(graph);
     if let Some(base) = base {
-        for (hint, like) in hints.iter_mut().zip(likes(&tensors, &outline.storages, base)) {
+        let bytes: Vec<u64> = outline.storages.iter().map(|storage| storage.bytes).collect();
+        for (hint, like) in hints.iter_mut().zip(likes(&tensors, &bytes, base)) {
             *hint = hint.like(like);
         }
     }

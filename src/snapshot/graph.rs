@@ -130,7 +130,7 @@ pub(super) fn hints(graph: &Graph) -> Vec<Hint> {
 }
 
 /// Length in bytes of the numbers of an element.
-fn number_bytes(dtype: Dtype) -> u64 {
+pub(super) fn number_bytes(dtype: Dtype) -> u64 {
     match dtype {
         Dtype::C128 | Dtype::C64 | Dtype::C32 => dtype.item_bytes() / 2,
         _ => dtype.item_bytes(),

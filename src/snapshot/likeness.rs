@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use crate::object::ObjectId;
-use crate::value::{Dtype, Path, Storage};
+use crate::value::{Dtype, Path};
 
 use super::{Tree, TreeTensor};
 
-/// For each storage the object of `base` that it may be a difference to, if there is one of its length.
+/// For each storage, told by its length in bytes, the object of `base` that it may be a difference to, if there is one of its length.
 ///
 /// Tensors are matched by their paths; those that are left, such as renamed ones, in their order among
 /// those of their type and shape.
-pub(super) fn likes(tensors: &[TreeTensor], storages: &[Storage], base: &Tree) -> Vec<Option<ObjectId>> {
-    let mut likes = vec![None; storages.len()];
+pub(super) fn likes(tensors: &[TreeTensor], bytes: &[u64], base: &Tree) -> Vec<Option<ObjectId>> {
+    let mut likes = vec![None; bytes.len()];
     let by_path: HashMap<&Path, usize> =
         base.tensors.iter().enumerate().map(|(place, tensor)| (&tensor.path, place)).collect();
     let mut left = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn likes(tensors: &[TreeTensor], storages: &[Storage], base: &Tree) -
         let old = &base.tensors[place];
         let content = &base.storages[old.storage as usize].content;
         let storage = tensor.storage as usize;
-        let fits = content.bytes == storages[storage].bytes
+        let fits = content.bytes == bytes[storage]
             && (tensor.dtype, tensor.offset) == (old.dtype, old.offset)
             && tensor.shape == old.shape;
         if fits && likes[storage].is_none() {

@@ -11,12 +11,14 @@ mod graph;
 mod inflate;
 mod likeness;
 mod load;
+mod rewrite;
 mod tree;
 mod wire;
 
 pub use error::SnapshotError;
-pub use export::{export, export_range};
+pub use export::{export, export_range, export_to};
 pub use file::{FileSnapshot, write_file};
 pub use graph::{Content, write_content, write_graph};
 pub use load::{read_graph, read_outline, read_tree};
+pub use rewrite::rewrite;
 pub use tree::{Stored, Tree, TreeError, TreePart, TreeStorage, TreeTensor};

@@ -33,6 +33,17 @@ impl Codec {
         }
     }
 
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Raw => "raw",
+            Codec::Zstd => "zstd",
+            Codec::Frames => "frames",
+            Codec::Planes => "planes",
+            Codec::Delta => "delta",
+        }
+    }
+
     /// The codec with this number.
     pub fn from_number(number: u8) -> Option<Codec> {
         match number {

@@ -18,7 +18,7 @@ pub(super) const HEAD_BYTES: usize = 33;
 
 /// What a record of differences is a difference to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub struct Head {
     /// How many records must be read before this one, at least 1.
     pub depth: u8,
     /// The name of the first of these.

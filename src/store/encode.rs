@@ -256,8 +256,8 @@ fn delta_item_bytes(hint: Hint) -> usize {
     }
 }
 
-/// About how long zstd's entropy coder makes these bytes: their entropy, and a table of weights of half a
-/// byte for each byte that occurs.
+/// About how long zstd's entropy coder makes these bytes: by Huffman's code for them, and a table of weights of
+/// half a byte for each byte that occurs.
 fn symbols_bytes(bytes: &[u8]) -> usize {
     // Several counters, or each count waits for the one before.
     let mut counts = [[0_u32; 256]; 4];
@@ -270,16 +270,37 @@ fn symbols_bytes(bytes: &[u8]) -> usize {
     for byte in rest {
         counts[0][usize::from(*byte)] += 1;
     }
-    let total = bytes.len() as f32;
-    let (mut bits, mut occurring) = (0.0, 0);
+    let mut occurring = Vec::with_capacity(256);
     for byte in 0..256 {
         let count = counts.iter().map(|counts| counts[byte]).sum::<u32>();
         if count > 0 {
-            bits += count as f32 * (total / count as f32).log2();
-            occurring += 1;
+            occurring.push(count);
         }
     }
-    (bits / 8.0) as usize + occurring / 2
+    occurring.sort_unstable();
+    huffman_bits(&occurring) / 8 + occurring.len() / 2
+}
+
+/// Length in bits of a text that has its symbols so often, counts from the lowest, in Huffman's code.
+///
+/// Every pair that is joined adds a bit to all that is under it, so the length is the sum of the joined counts
+/// (Huffman 1952). Joined counts come out sorted: two queues take the place of a heap.
+fn huffman_bits(counts: &[u32]) -> usize {
+    let mut joined = std::collections::VecDeque::with_capacity(counts.len());
+    let (mut left, mut bits) = (counts, 0);
+    for _ in 1..counts.len() {
+        let mut lowest = || match (left.split_first(), joined.front()) {
+            (Some((count, rest)), front) if front.is_none_or(|front| count <= front) => {
+                left = rest;
+                *count
+            }
+            _ => joined.pop_front().expect("as many counts are left as there are to join"),
+        };
+        let sum = lowest() + lowest();
+        bits += sum as usize;
+        joined.push_back(sum);
+    }
+    bits
 }
 
 /// The most that a compressed form may have: a tenth less, which is what reading it back is worth.
@@ -291,6 +312,16 @@ fn worthwhile_bytes(raw_bytes: usize) -> usize {
 mod tests {
     use super::super::decode::Decoder;
     use super::*;
+
+    #[test]
+    fn huffman_codes_have_the_length_that_is_foreseen() {
+        assert_eq!(huffman_bits(&[]), 0);
+        assert_eq!(huffman_bits(&[7]), 0);
+        // A symbol takes a bit at least, however frequent it is.
+        assert_eq!(huffman_bits(&[1, 1000]), 1001);
+        assert_eq!(huffman_bits(&[1, 1, 2, 4]), 3 + 3 + 2 * 2 + 4);
+        assert_eq!(huffman_bits(&[5, 5, 5, 5]), 40);
+    }
 
     fn round_trip(compression: Compression, item_bytes: u64, bytes: &[u8]) -> (Codec, usize) {
         let mut frame = Frame::default();

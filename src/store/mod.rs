@@ -97,10 +97,35 @@ pub use codec::{Codec, Compression, Hint};
 pub use error::{Damage, PackDamage, StoreError};
 pub use layout::{MAX_FRAME_BYTES, PACK_VERSION};
 pub use pack::{PackFile, PackIndex};
-pub use reader::Reader;
+pub use reader::{ObjectReader, Reader};
 pub use record::{Part, Record};
 pub use tree::FRAME_BYTES;
-pub use writer::{Counts, FinishedPack, Put, Writer};
+pub use whole::{WholeHash, WholePiece};
+pub use writer::{Counts, FinishedPack, Links, Put, Writer};
+
+/// The inner loops, for the benchmarks.
+#[doc(hidden)]
+pub mod kernels {
+    /// Takes a plane out of numbers side by side.
+    pub fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane: &mut [u8]) {
+        super::planes::split(item_bytes, significance, bytes, plane);
+    }
+
+    /// Puts planes together to numbers.
+    pub fn join(planes: &[&[u8]], bytes: &mut [u8]) {
+        super::planes::join(planes, bytes);
+    }
+
+    /// Differences of numbers to others.
+    pub fn subtract(item_bytes: usize, bytes: &[u8], base: &[u8], out: &mut [u8]) {
+        super::delta::subtract(item_bytes, bytes, base, out);
+    }
+
+    /// Numbers from differences to others.
+    pub fn add(item_bytes: usize, bytes: &mut [u8], base: &[u8]) {
+        super::delta::add(item_bytes, bytes, base);
+    }
+}
 
 /// The prefix of files that are not packs yet.
 const TEMPORARY_PREFIX: &str = "tmp-";
@@ -109,6 +134,7 @@ const TEMPORARY_PREFIX: &str = "tmp-";
 #[derive(Debug, Clone)]
 pub struct Store {
     packs: PathBuf,
+    sync: bool,
 }
 
 impl Store {
@@ -120,7 +146,7 @@ impl Store {
     pub fn create(directory: &Path) -> Result<Store, StoreError> {
         let packs = directory.join("packs");
         match fs::create_dir(&packs) {
-            Ok(()) => Ok(Store { packs }),
+            Ok(()) => Ok(Store { packs, sync: true }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(StoreError::Exists { path: packs })
             }
@@ -135,7 +161,22 @@ impl Store {
     /// [`StoreError::NoStore`] if there is none.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
         let packs = directory.join("packs");
-        if packs.is_dir() { Ok(Store { packs }) } else { Err(StoreError::NoStore { path: packs }) }
+        if packs.is_dir() {
+            Ok(Store { packs, sync: true })
+        } else {
+            Err(StoreError::NoStore { path: packs })
+        }
+    }
+
+    /// Leaves it to the system when new packs reach the disk. A power loss may then damage them although they
+    /// were finished.
+    pub fn leave_sync_to_the_system(&mut self) {
+        self.sync = false;
+    }
+
+    /// Whether new packs are on the disk when they are finished.
+    pub fn is_synced(&self) -> bool {
+        self.sync
     }
 
     /// Begins a pack. Nothing is written before the first new record.

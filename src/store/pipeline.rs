@@ -31,16 +31,30 @@ pub(super) enum Job {
         id: ObjectId,
         part: Part,
         hint: Hint,
-        /// What it may be a difference to, and where to say that it does not pay.
-        base: Option<(Chain, Arc<AtomicBool>)>,
+        /// What it may be a difference to.
+        base: Option<PossibleBase>,
+        /// Whether somebody waits to hear what it became.
+        tell: bool,
         frame: Frame,
     },
     /// Sends a stored form on to be appended.
     Pass(Stored),
 }
 
+/// What a frame may be stored as a difference to.
+pub(super) struct PossibleBase {
+    /// The record, to be read.
+    pub chain: Chain,
+    /// What the stored form is to say of it.
+    pub head: Head,
+    /// Where to say that it does not pay.
+    pub hopeless: Arc<AtomicBool>,
+}
+
 /// What the threads say.
 pub(super) enum Event {
+    /// A frame was encoded; with what it became a difference to.
+    Encoded(ObjectId, Option<Head>),
     /// A frame was named; its number is the one that it was submitted with.
     Named(u64, Named),
     /// A buffer is free again.
@@ -129,10 +143,12 @@ fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event
             let piece = at.map(|at| WholePiece::at(at, bytes));
             return Some(Event::Named(sequence, Named { id, part, crc, piece, frame }));
         }
-        Job::Encode { sequence, id, part, hint, base, mut frame } => {
+        Job::Encode { sequence, id, part, hint, base, tell, mut frame } => {
             let raw_bytes = frame.payload().len() as u64;
+            let head = base.as_ref().map(|base| base.head);
             let codec = encode(state, &mut frame, hint, base);
-            Stored { sequence, id, part, raw_bytes, codec, frame }
+            let _ = append.send(Stored { sequence, id, part, raw_bytes, codec, frame });
+            return tell.then(|| Event::Encoded(id, head.filter(|_| codec == Codec::Delta)));
         }
         Job::Pass(stored) => stored,
     };
@@ -140,16 +156,17 @@ fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event
     None
 }
 
-fn encode(state: &mut State, frame: &mut Frame, hint: Hint, base: Option<(Chain, Arc<AtomicBool>)>) -> Codec {
-    let Some((chain, hopeless)) = base.filter(|(_, hopeless)| !hopeless.load(Ordering::Relaxed)) else {
+fn encode(state: &mut State, frame: &mut Frame, hint: Hint, base: Option<PossibleBase>) -> Codec {
+    let Some(PossibleBase { chain, head, hopeless }) =
+        base.filter(|base| !base.hopeless.load(Ordering::Relaxed))
+    else {
         return state.encoder.encode(frame, hint, None);
     };
     // What is damaged is no base: a difference to it could not be undone.
     if chain.read(&mut state.base, &mut state.decoder).is_err() {
         return state.encoder.encode(frame, hint, None);
     }
-    let depth = chain.depth() as u8 + 1;
-    let base = Base { bytes: state.base.payload(), head: Head { depth, base: chain.record().id } };
+    let base = Base { bytes: state.base.payload(), head };
     let codec = state.encoder.encode(frame, hint, Some(base));
     if codec != Codec::Delta {
         hopeless.store(true, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io;
 use std::iter;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::error::{Damage, StoreError};
 use super::frame::Frame;
 use super::list::FrameList;
 use super::record::{Chain, OpenPack, Part, Record};
+use super::whole::WholePiece;
 use super::workers::{self, Workers};
 
 /// Reads objects wherever an index finds them.
@@ -38,18 +40,67 @@ pub(super) enum Found {
     Many(FrameList),
 }
 
+impl Found {
+    fn bytes(&self) -> u64 {
+        match self {
+            Found::One(record) => record.location.raw_bytes,
+            Found::Many(list) => list.object_bytes,
+        }
+    }
+}
+
+/// The bytes of an object from its start. Errors are [`StoreError`]s in their `io` clothes.
+pub struct ObjectReader<'b, 'a> {
+    reader: &'b Reader<'a>,
+    id: ObjectId,
+    found: Found,
+    at: u64,
+}
+
+impl ObjectReader<'_, '_> {
+    /// Length of the object in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.found.bytes()
+    }
+}
+
+impl io::Read for ObjectReader<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.found.bytes() - self.at).unwrap_or(usize::MAX);
+        let length = buffer.len().min(rest);
+        self.reader.fill(&self.id, &self.found, self.at, &mut buffer[..length]).map_err(io::Error::other)?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
 /// An object that others may be stored as differences to.
 pub(super) type Like = Found;
 
 /// A record, and the object that it belongs to, by its place among those that are read.
 type Piece = (usize, ObjectId, Chain);
 
+/// A piece to be read by its number, and where to write it.
+type Job = (u64, Chain, Option<(Arc<Target>, u64)>, Frame);
+
+/// Where a piece was written, if it was, and what it gives to the hash of the file.
+type Written = Option<(u64, WholePiece)>;
+
 /// A piece by its number, with its bytes unless there was an error.
-type Done = (u64, Frame, Result<(), StoreError>);
+type Done = (u64, Frame, Result<Written, StoreError>);
+
+/// Gets the pieces in order.
+type PieceSink<'a> = dyn FnMut(usize, &[u8], Written) -> io::Result<()> + 'a;
+
+/// A file that pieces are written to, and where in it each object begins.
+struct Target {
+    file: File,
+    starts: Vec<u64>,
+}
 
 /// Threads that read and decode before the bytes are wanted.
 struct Ahead {
-    workers: Workers<(u64, Chain, Frame)>,
+    workers: Workers<Job>,
     /// Nothing for a thread that panicked.
     results: Receiver<Option<Done>>,
     free: Vec<Frame>,
@@ -184,7 +235,7 @@ impl<'a> Reader<'a> {
             }
             Found::Many(list) => {
                 let pieces = (0..list.frames.len()).map(|frame| self.piece(0, *id, &list, frame));
-                return self.run_ahead(&mut pieces.into_iter(), &mut |_, piece| sink(piece));
+                return self.run_ahead(&mut pieces.into_iter(), None, &mut |_, piece, _| sink(piece));
             }
         }
         .map_err(|source| StoreError::Sink { id: *id, source })
@@ -201,6 +252,37 @@ impl<'a> Reader<'a> {
         &self,
         ids: &mut dyn Iterator<Item = ObjectId>,
         sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.run_each(ids, None, &mut |place, bytes, _| sink(place, bytes))
+    }
+
+    /// Writes one object after another to `file`, each from its own of `starts` on, on all cores and in no order.
+    ///
+    /// `sink` then gets, in order, an object's place in `ids` and what each of its pieces gives to the hash of
+    /// the file, with its start and its length.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy_to`](Reader::copy_to). What was written until then stays.
+    pub fn copy_each_to(
+        &self,
+        ids: &mut dyn Iterator<Item = ObjectId>,
+        file: File,
+        starts: Vec<u64>,
+        sink: &mut dyn FnMut(usize, u64, &WholePiece, u64) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let target = Arc::new(Target { file, starts });
+        self.run_each(ids, Some(&target), &mut |place, bytes, written| {
+            let (at, piece) = written.expect("there is a target, so it was written");
+            sink(place, at, &piece, bytes.len() as u64)
+        })
+    }
+
+    fn run_each(
+        &self,
+        ids: &mut dyn Iterator<Item = ObjectId>,
+        target: Option<&Arc<Target>>,
+        sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
         let mut ids = ids.enumerate();
         // The object whose frames are at hand, and the next of them.
@@ -225,7 +307,7 @@ impl<'a> Reader<'a> {
                 }
             }
         });
-        self.run_ahead(&mut pieces, sink)
+        self.run_ahead(&mut pieces, target, sink)
     }
 
     /// Fills `buffer` with the object's bytes from `offset` on. Only the frames there are read.
@@ -234,11 +316,20 @@ impl<'a> Reader<'a> {
     ///
     /// As [`read`](Reader::read), and [`StoreError::OutOfRange`].
     pub fn read_range(&self, id: &ObjectId, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
-        let found = self.find(*id)?;
-        let bytes = match &found {
-            Found::One(record) => record.location.raw_bytes,
-            Found::Many(list) => list.object_bytes,
-        };
+        self.fill(id, &self.find(*id)?, offset, buffer)
+    }
+
+    /// Opens an object to be read from its start: its list of frames is read once.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn open<'b>(&'b self, id: &ObjectId) -> Result<ObjectReader<'b, 'a>, StoreError> {
+        Ok(ObjectReader { reader: self, id: *id, found: self.find(*id)?, at: 0 })
+    }
+
+    fn fill(&self, id: &ObjectId, found: &Found, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let bytes = found.bytes();
         let end = offset.saturating_add(buffer.len() as u64);
         if end > bytes {
             return Err(StoreError::OutOfRange { id: *id, bytes, offset, end });
@@ -246,14 +337,14 @@ impl<'a> Reader<'a> {
         let list = match found {
             Found::One(record) => {
                 let range = offset as usize..end as usize;
-                return self.with_record(&record, |bytes| buffer.copy_from_slice(&bytes[range]));
+                return self.with_record(record, |bytes| buffer.copy_from_slice(&bytes[range]));
             }
             Found::Many(list) => list,
         };
         let mut rest = buffer;
         let mut at = offset;
         while !rest.is_empty() {
-            let (_, _, chain) = self.piece(0, *id, &list, (at / list.frame_bytes) as usize)?;
+            let (_, _, chain) = self.piece(0, *id, list, (at / list.frame_bytes) as usize)?;
             let skip = (at % list.frame_bytes) as usize;
             let take = rest.len().min(chain.record().location.raw_bytes as usize - skip);
             let (part, after) = rest.split_at_mut(take);
@@ -338,9 +429,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The chain of the part of an object that a record of a like object may be a difference to: short
-    /// enough for one more. `None` if there is none.
-    pub(super) fn base(&self, base: &Like, part: Part, bytes: u64) -> Result<Option<Chain>, StoreError> {
+    /// The record of a like object that the same part of another may be a difference to; `None` if there is
+    /// none of its length.
+    pub(super) fn base(&self, base: &Like, part: Part, bytes: u64) -> Result<Option<Record>, StoreError> {
         let found = match (base, part) {
             (Like::One(record), Part::Object) => Some(*record),
             (Like::Many(list), Part::Frame { position }) if position.is_multiple_of(list.frame_bytes) => {
@@ -351,13 +442,22 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        let Some(record) = found.filter(|record| record.location.raw_bytes == bytes) else { return Ok(None) };
+        Ok(found.filter(|record| record.location.raw_bytes == bytes))
+    }
+
+    /// The chain of a record that another shall be a difference to: short enough for one more.
+    pub(super) fn short_chain(&self, record: Record) -> Result<Chain, StoreError> {
         let mut chain = self.chain(record)?;
         if chain.depth() >= usize::from(MAX_DEPTH) {
             // The chain begins anew, from the record at its end.
             chain.0.drain(..chain.depth());
         }
-        Ok(Some(chain))
+        Ok(chain)
+    }
+
+    /// The chain of a record wherever the index finds it, read as this part of an object.
+    pub(super) fn chain_of(&self, id: ObjectId, part: Part) -> Result<Chain, StoreError> {
+        self.chain(self.locate(id, part)?)
     }
 
     /// Finds an object that others may be like.
@@ -394,13 +494,32 @@ impl<'a> Reader<'a> {
     fn run_ahead(
         &self,
         pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
-        sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+        target: Option<&Arc<Target>>,
+        sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
         let mut ahead = self.ahead.take().unwrap_or_else(Ahead::start);
-        let result = ahead.run(pieces, sink);
+        let result = ahead.run(pieces, target, sink);
         self.ahead.set(Some(ahead));
         result
     }
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+        offset += written as u64;
+    }
+    Ok(())
 }
 
 impl Ahead {
@@ -411,8 +530,15 @@ impl Ahead {
             count,
             &sender,
             Decoder::new,
-            |decoder, (number, chain, mut frame): (u64, Chain, Frame)| {
-                let result = chain.read(&mut frame, decoder);
+            |decoder, (number, chain, to, mut frame): Job| {
+                let result = chain.read(&mut frame, decoder).and_then(|()| match to {
+                    None => Ok(None),
+                    Some((target, at)) => {
+                        let failed = |source| StoreError::Sink { id: chain.record().id, source };
+                        write_all_at(&target.file, frame.payload(), at).map_err(failed)?;
+                        Ok(Some((at, WholePiece::at(at, frame.payload()))))
+                    }
+                });
                 Some(Some((number, frame, result)))
             },
             || None,
@@ -423,11 +549,12 @@ impl Ahead {
     fn run(
         &mut self,
         pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
-        sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+        target: Option<&Arc<Target>>,
+        sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
         // Objects of the pieces under way, by the pieces' numbers.
         let mut under_way: BTreeMap<u64, (usize, ObjectId)> = BTreeMap::new();
-        let mut ready: BTreeMap<u64, (Frame, Result<(), StoreError>)> = BTreeMap::new();
+        let mut ready: BTreeMap<u64, (Frame, Result<Written, StoreError>)> = BTreeMap::new();
         let mut number = 0;
         let mut outcome = Ok(());
         let mut more = true;
@@ -438,7 +565,14 @@ impl Ahead {
                     Some(Err(error)) => outcome = Err(error),
                     Some(Ok((place, id, chain))) => {
                         let frame = self.free.pop().unwrap_or_default();
-                        self.workers.submit((number, chain, frame));
+                        let to = target.map(|target| {
+                            let within = match chain.record().part {
+                                Part::Object => 0,
+                                Part::Frame { position } => position,
+                            };
+                            (Arc::clone(target), target.starts[place].saturating_add(within))
+                        });
+                        self.workers.submit((number, chain, to, frame));
                         under_way.insert(number, (place, id));
                         number += 1;
                     }
@@ -453,8 +587,8 @@ impl Ahead {
             let (frame, result) = ready.remove(&first).expect("it was just waited for");
             // After an error what is under way is only waited for.
             if outcome.is_ok() {
-                outcome = result.and_then(|()| {
-                    sink(place, frame.payload()).map_err(|source| StoreError::Sink { id, source })
+                outcome = result.and_then(|written| {
+                    sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })
                 });
             }
             self.free.push(frame);

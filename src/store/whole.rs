@@ -83,6 +83,11 @@ impl WholeHash {
         self.open.extend_from_slice(&piece.tail);
     }
 
+    /// Length of what was added.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The hash.
     pub fn finish(mut self) -> ObjectId {
         if self.bytes <= CHUNK_LEN as u64 {

@@ -5,7 +5,7 @@
 //! follow each other through the pipeline without waiting: what an object is called is known when it has
 //! come through.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,13 @@ use crate::object::{Locate, Location, ObjectId, PackId};
 use super::Store;
 use super::append::Stored;
 use super::codec::{Codec, Compression, Hint};
+use super::delta::{Head, MAX_DEPTH};
 use super::error::StoreError;
 use super::frame::Frame;
 use super::list::{FrameList, MAX_FRAMES};
-use super::pipeline::{Event, Job, Named, Pipeline};
+use super::pipeline::{Event, Job, Named, Pipeline, PossibleBase};
 use super::reader::{Like, Reader};
-use super::record::{Part, Record};
+use super::record::{Chain, Part, Record};
 use super::tree::{self, FRAME_BYTES};
 use super::whole::WholeHash;
 
@@ -33,6 +34,12 @@ pub struct Writer<'a> {
     bases: Reader<'a>,
     compression: Compression,
     sync: bool,
+    /// Whether all that is wanted are names.
+    names_only: bool,
+    /// What the records of packs that take the place of others became; `None` where nothing takes a place.
+    links: Option<Links>,
+    /// Frames that are being encoded, where that is waited for.
+    encoding: usize,
     /// Records of this pack.
     known: HashSet<ObjectId>,
     counts: Counts,
@@ -114,6 +121,25 @@ struct Object {
     given_up: bool,
 }
 
+/// What the records of new packs became, which no index finds yet: which are differences, and to what.
+#[derive(Debug, Default)]
+pub struct Links(HashMap<ObjectId, Option<Head>>);
+
+impl Links {
+    /// What a record may say of this base, if the chain stays short enough; else of the one at the chain's end.
+    fn head(&self, mut base: ObjectId) -> Option<Head> {
+        let depth = self.0.get(&base)?.map_or(0, |head| head.depth) + 1;
+        if depth <= MAX_DEPTH {
+            return Some(Head { depth, base });
+        }
+        // Depths fall: this ends.
+        while let Some(head) = self.0.get(&base)? {
+            base = head.base;
+        }
+        Some(Head { depth: 1, base })
+    }
+}
+
 /// Names that are looked up at once.
 const LOOKUPS: usize = 256;
 
@@ -124,7 +150,10 @@ impl<'a> Writer<'a> {
             index,
             bases: store.reader(index),
             compression: Compression::default(),
-            sync: true,
+            sync: store.sync,
+            names_only: false,
+            links: None,
+            encoding: 0,
             known: HashSet::new(),
             counts: Counts::default(),
             pipeline: None,
@@ -152,6 +181,39 @@ impl<'a> Writer<'a> {
     pub fn without_sync(mut self) -> Self {
         self.sync = false;
         self
+    }
+
+    /// Finds out what objects are called and stores none. [`finish`](Writer::finish) then returns `None`.
+    #[must_use]
+    pub fn without_storing(mut self) -> Self {
+        self.names_only = true;
+        self
+    }
+
+    /// Stores what comes even where the index finds it: the new packs are to take the place of all others.
+    ///
+    /// `links` is what an earlier writer for the same place became, see [`into_links`](Writer::into_links).
+    /// Objects that are bases of others come first, and are [settled](Writer::settle) before.
+    #[must_use]
+    pub fn anew(mut self, links: Links) -> Self {
+        self.links = Some(links);
+        self
+    }
+
+    /// Ends the pack as [`finish`](Writer::finish) does, and tells what its records became.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Writer::finish).
+    pub fn into_links(mut self) -> Result<(Option<FinishedPack>, Links), StoreError> {
+        self.wait_for_all()?;
+        let links = self.links.take().unwrap_or_default();
+        Ok((self.finish()?, links))
+    }
+
+    /// Whether a record of this name is in the new packs.
+    pub fn contains_anew(&self, id: &ObjectId) -> bool {
+        self.known.contains(id) || self.links.as_ref().is_some_and(|links| links.0.contains_key(id))
     }
 
     /// What has been taken so far.
@@ -249,7 +311,7 @@ impl<'a> Writer<'a> {
     ///
     /// As [`Reader::read`] and [`put_stream`](Writer::put_stream).
     pub fn copy_record(&mut self, from: &Reader<'_>, id: &ObjectId) -> Result<bool, StoreError> {
-        if self.known.contains(id) {
+        if self.contains_anew(id) {
             return Ok(false);
         }
         self.refuse_if_failed()?;
@@ -343,7 +405,7 @@ impl<'a> Writer<'a> {
 
     /// What an object may be stored as a difference to, if that is there and sound.
     fn like(&self, hint: Hint) -> Option<Arc<Like>> {
-        if self.compression == Compression::None {
+        if self.compression == Compression::None || self.names_only {
             return None;
         }
         // Without it the object is stored by itself: no reason to fail.
@@ -385,8 +447,9 @@ impl<'a> Writer<'a> {
             if ready.is_empty() {
                 return Ok(());
             }
-            let asked: Vec<ObjectId> =
-                ready.iter().map(|named| named.id).filter(|id| !self.known.contains(id)).collect();
+            let asks = !self.names_only && self.links.is_none();
+            let is_asked = |id: &ObjectId| asks && !self.known.contains(id);
+            let asked: Vec<ObjectId> = ready.iter().map(|named| named.id).filter(is_asked).collect();
             let found = self.index.locate_many(&asked)?;
             let stored: HashSet<ObjectId> =
                 asked.into_iter().zip(found).filter_map(|(id, found)| found.map(|_| id)).collect();
@@ -402,6 +465,7 @@ impl<'a> Writer<'a> {
         if let (Some(whole), Some(piece)) = (&mut self.whole, piece) {
             whole.hash.add(&piece, bytes);
         }
+        let is_stored = self.names_only || self.contains_anew(&id) || stored.contains(&id);
         let Some(UnderWay::Object(object)) = self.under_way.front_mut() else {
             unreachable!("a frame that was named belongs to the oldest object under way")
         };
@@ -409,19 +473,22 @@ impl<'a> Writer<'a> {
         object.crc.combine(&crc);
         let hint = object.hint;
         let mut base = None;
-        if self.known.contains(&id) || stored.contains(&id) {
+        if is_stored {
             self.counts.reused_bytes += bytes;
             self.recycle(frame);
         } else {
             if let Some(like) = object.like.as_ref().filter(|_| !object.hopeless.load(Ordering::Relaxed)) {
-                let chain = self.bases.base(like, part, bytes).ok().flatten();
-                base = chain.map(|chain| (chain, Arc::clone(&object.hopeless)));
+                let found = possible_base(&self.bases, self.links.as_ref(), like, part, bytes);
+                let hopeless = Arc::clone(&object.hopeless);
+                base = found.map(|(chain, head)| PossibleBase { chain, head, hopeless });
             }
+            let tell = self.links.is_some();
+            self.encoding += usize::from(tell);
             self.counts.new_bytes += bytes;
             self.known.insert(id);
             let pipeline = self.pipeline();
             let sequence = pipeline.next_sequence();
-            pipeline.submit(Job::Encode { sequence, id, part, hint, base, frame });
+            pipeline.submit(Job::Encode { sequence, id, part, hint, base, tell, frame });
         }
         self.close_finished()
     }
@@ -461,7 +528,8 @@ impl<'a> Writer<'a> {
     }
 
     fn keep_list(&mut self, id: ObjectId, list: &FrameList) -> Result<(), StoreError> {
-        if self.known.contains(&id) || self.index.locate(&id)?.is_some() {
+        let stored = self.links.is_none() && self.index.locate(&id)?.is_some();
+        if self.names_only || self.contains_anew(&id) || stored {
             return Ok(());
         }
         // Lists are rare and may be longer than a frame: they do not come from the pool.
@@ -500,7 +568,7 @@ impl<'a> Writer<'a> {
     }
 
     fn wait_for_all(&mut self) -> Result<(), StoreError> {
-        while !self.under_way.is_empty() {
+        while !self.under_way.is_empty() || self.encoding > 0 {
             self.refuse_if_failed()?;
             self.handle_events(true)?;
         }
@@ -519,6 +587,10 @@ impl<'a> Writer<'a> {
             match next.take() {
                 None => {}
                 Some(Event::Free(frame)) => self.recycle(frame),
+                Some(Event::Encoded(id, head)) => {
+                    self.encoding -= 1;
+                    self.links.get_or_insert_default().0.insert(id, head);
+                }
                 Some(Event::Named(sequence, named)) => drop(self.named.insert(sequence, named)),
                 Some(Event::Failed) => {
                     self.failed = true;
@@ -558,6 +630,26 @@ impl<'a> Writer<'a> {
     fn pipeline(&mut self) -> &mut Pipeline {
         self.pipeline.get_or_insert_with(|| Pipeline::start(self.store, self.compression))
     }
+}
+
+/// What a frame may be a difference to: the record to read, and what to say of it.
+fn possible_base(
+    bases: &Reader<'_>,
+    links: Option<&Links>,
+    like: &Like,
+    part: Part,
+    bytes: u64,
+) -> Option<(Chain, Head)> {
+    let record = bases.base(like, part, bytes).ok()??;
+    let Some(links) = links else {
+        let chain = bases.short_chain(record).ok()?;
+        let head = Head { depth: chain.depth() as u8 + 1, base: chain.record().id };
+        return Some((chain, head));
+    };
+    // The bytes come from where they are; how deep they will lie is known from the new packs alone.
+    let head = links.head(record.id)?;
+    let chain = bases.chain_of(head.base, part).ok()?;
+    Some((chain, head))
 }
 
 impl Drop for Writer<'_> {

@@ -29,6 +29,7 @@ mod objects;
 mod real_python;
 mod redo;
 mod reference;
+mod repack;
 mod scan;
 mod serve;
 mod stores;

@@ -1,0 +1,36 @@
+//! That what every command asks is answered through an index, whatever the size of the ledger.
+
+use rusqlite::Connection;
+
+use super::{files, objects, refs, revisions};
+use crate::ledger::open::tests::ledger;
+
+/// How SQLite answers a statement, one line for each step.
+fn plan(connection: &Connection, statement: &str) -> Vec<String> {
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let parameters = vec![rusqlite::types::Null; explain.parameter_count()];
+    let rows = explain.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_is_asked_by_name_is_found_by_an_index() {
+    let (_dir, ledger) = ledger();
+    for (statement, index) in [
+        (revisions::BY_NAME.to_owned(), "sqlite_autoindex_revisions_1 (name=?)"),
+        (revisions::BY_NAME_RANGE.to_owned(), "sqlite_autoindex_revisions_1 (name>? AND name<?)"),
+        (revisions::BY_TREE.to_owned(), "revisions_by_tree (tree=?)"),
+        (revisions::BY_FILE.to_owned(), "revisions_by_file (<expr>=?)"),
+        (objects::BY_NAME.to_owned(), "PRIMARY KEY (name=?)"),
+        (objects::by_names(), "PRIMARY KEY (name=?)"),
+        (objects::BY_PACK.to_owned(), "objects_by_pack (pack=?)"),
+        (refs::by_name(), "PRIMARY KEY (name=?)"),
+        (refs::LOG_OF_REF.to_owned(), "ref_log_by_ref (ref=?)"),
+        (files::by_ref(), "PRIMARY KEY (ref=?)"),
+        (files::by_path(), "working_files_by_path (path=?)"),
+    ] {
+        let plan = plan(&ledger.connection, &statement);
+        assert!(plan.iter().any(|step| step.contains(index)), "{statement}\n{plan:#?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{statement}\n{plan:#?}");
+    }
+}
