@@ -120,7 +120,7 @@ pub struct Step {
     pub output: ObjectId,
     /// The object that holds the change record.
     pub change: Option<ObjectId>,
-    /// What ran it, for instance `rustpython-0.5.0/1`.
+    /// What ran it, for instance `rustpython-0.5.0/2`.
     pub engine: Option<String>,
     /// When it began.
     pub started: Timestamp,

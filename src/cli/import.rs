@@ -14,10 +14,10 @@ use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
 
-/// Take a checkpoint file into the store
+/// Take a checkpoint, a file or a folder, into the store
 ///
-/// The file is read as data: nothing in it is executed. Its content becomes a revision of a ref named after
-/// the file (or NAME), and that ref becomes HEAD. Tensors that are stored already are not stored again. A
+/// It is read as data: nothing in it is executed. Its content becomes a revision of a ref named after
+/// it (or NAME), and that ref becomes HEAD. Tensors that are stored already are not stored again. A
 /// store is made in the current folder where there is none.
 #[derive(Debug, Args)]
 #[command(
@@ -25,7 +25,7 @@ use super::session::Session;
                         ckstore import -m \"ten more epochs\""
 )]
 pub struct ImportArgs {
-    /// The checkpoint file; without it, the working file of HEAD is taken again
+    /// The checkpoint, a file or a folder; without it, the working file of HEAD is taken again
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
     /// Name in the store; without it, that of the file
@@ -40,7 +40,7 @@ pub struct ImportArgs {
     /// Why it is imported; `log` shows it
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
-    /// Read the file as this format instead of looking: torch-zip, safetensors, json, bytes
+    /// Read the file as this format instead of looking: torch-zip, safetensors, bytes, ...
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<Format>,
     #[command(flatten)]

@@ -27,7 +27,10 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
             table.add_row([
                 tensor.path.to_string(),
                 tensor.dtype.to_string(),
-                shape_text(&tensor.shape),
+                match tensor.pieces {
+                    0 | 1 => shape_text(&tensor.shape),
+                    pieces => format!("{} in {pieces} pieces", shape_text(&tensor.shape)),
+                },
                 tensor.bytes.to_string(),
             ]);
         }

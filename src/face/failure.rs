@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::format::FormatError;
+use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::{CatalogueError, ResolveError};
 use crate::repo::{BisectError, RepoError};
@@ -200,6 +200,12 @@ impl From<RepoError> for Failure {
                 Failure::new("E_INPUT", message).hint("name the file: `ckstore import FILE`")
             }
             RepoError::NotAFile { .. } => Failure::new("E_INPUT", message).hint("name a checkpoint file"),
+            RepoError::NotAFolder { .. } => {
+                Failure::new("E_INPUT", message).hint("choose another path with -o, or name the folder")
+            }
+            RepoError::StoreInside { .. } => Failure::new("E_INPUT", message)
+                .hint("write elsewhere with -o, or keep the store beside the folder: `ckstore --store DIR`"),
+            RepoError::Folder(error) => folder_failure(error, message),
             RepoError::EmptyFile { .. } => {
                 Failure::new("E_INPUT", message).hint("was the file written to its end?")
             }
@@ -288,6 +294,16 @@ impl From<RepoError> for Failure {
                 _ => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),
             },
         }
+    }
+}
+
+fn folder_failure(error: &FolderError, message: String) -> Failure {
+    match error {
+        FolderError::Read { .. } => Failure::new("E_IO", message),
+        FolderError::LeavingLink { .. } => Failure::new("E_INPUT", message)
+            .hint("`cp -rL` makes a copy with files in place of links, which can be imported"),
+        FolderError::TooLarge { .. } => Failure::new("E_FORMAT", message),
+        _ => Failure::new("E_INPUT", message).hint("take it out of the folder, or rename it"),
     }
 }
 

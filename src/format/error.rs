@@ -67,6 +67,12 @@ pub enum FormatError {
         /// The key.
         key: String,
     },
+    /// A change of values where only names can change.
+    #[error("`{key}` holds what was not there before; of such a folder only names can be changed")]
+    OnlyNames {
+        /// The key.
+        key: String,
+    },
     /// The format is read, but nothing can be written in it anew.
     #[error("a file of format `{0}` comes back as it was, but cannot be written with changes")]
     ReadOnly(super::Format),

@@ -56,6 +56,13 @@ pub(super) fn part(graph: &Graph, root: NodeId) -> Graph {
     part
 }
 
+/// What is reachable from one node, in an order that depends on nothing else.
+pub(super) fn nodes(graph: &Graph, root: NodeId) -> Vec<crate::value::Node> {
+    let mut part = Graph { nodes: Vec::new(), root: NodeId(0), storages: Vec::new() };
+    copy(graph, root, &mut part, &mut HashMap::new());
+    part.nodes
+}
+
 /// Copies what is reachable from a node, unless it was before, and returns where it is now.
 pub(super) fn copy(
     from: &Graph,

@@ -32,7 +32,9 @@ use crate::value::{Graph, StorageId};
 
 pub use detect::detect;
 pub use error::FormatError;
-pub use folder::{Entry, EntryKind, FolderError, FolderSource, entries as folder_entries};
+pub use folder::{
+    Entry, EntryKind, FolderError, FolderSource, entries as folder_entries, piece as folder_piece,
+};
 pub use gguf::GgufError;
 pub use json::JsonError;
 pub use limits::Limits;
@@ -157,7 +159,7 @@ pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Res
         Format::Npz => npz::scan(source, limits)?,
         Format::Json => json::scan(source, limits)?,
         Format::Zip => archive::scan(source, limits)?,
-        Format::Bytes => bytes::scan(source),
+        Format::Bytes => bytes::scan(source)?,
     };
     scanned.notes.extend(note);
     Ok(scanned)

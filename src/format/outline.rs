@@ -32,6 +32,18 @@ pub struct Outline {
     pub parts: Vec<Part>,
 }
 
+impl Outline {
+    /// Bytes that it holds in memory.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let literal = |part: &Part| match part {
+            Part::Literal(bytes) => bytes.len(),
+            _ => 0,
+        };
+        let extras: usize = self.extras.iter().map(|extra| extra.bytes.len()).sum();
+        (self.skeleton.len() + extras + self.parts.iter().map(literal).sum::<usize>()) as u64
+    }
+}
+
 /// A small entry of a container that is neither skeleton nor storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extra {

@@ -147,6 +147,27 @@ fn a_format_is_told_by_content_and_what_is_kept_whole_says_so() {
 }
 
 #[test]
+fn what_is_written_in_a_manner_of_its_own_reads_as_the_same() {
+    let table = [
+        ("gguf/align64.gguf", Format::Gguf, 2),
+        ("malicious/pkl_os_system.pkl", Format::Pickle, 0),
+        ("numpy/f32.npy", Format::Npy, 1),
+        ("numpy/plain.npz", Format::Npz, 3),
+    ];
+    for (name, format, count) in table {
+        let file = corpus(name);
+        let (scanned, graph, written) = round(&file).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(scanned.outline.format, format, "{name}");
+        assert!(assemble(&scanned.outline, &|id| storage_bytes(&file, &scanned, id)) == file, "{name}");
+        assert_eq!(tensors(&graph), count, "{name}");
+        let (again, read, rewritten) = round(&written).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(again.outline.format, format, "{name}");
+        assert!(rewritten == written, "{name}");
+        assert_eq!(tensors(&read), count, "{name}");
+    }
+}
+
+#[test]
 fn a_hostile_file_is_refused_for_what_is_wrong_with_it() {
     let table = [
         ("malicious/z_bad_byteorder.pt", "the entry `byteorder` says `middle`"),

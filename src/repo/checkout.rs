@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
+use crate::format::{self, Format};
 use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::OperationKind;
 use crate::object::ObjectId;
@@ -14,7 +15,9 @@ use crate::revision::{REVISION_ENCODING, Revision, Step};
 use crate::snapshot::{self, Tree};
 
 use super::catalogue::group_rows;
+use super::folder::FolderWriter;
 use super::import::ImportOptions;
+use super::input::stamp_of;
 use super::open::absolute;
 use super::plan::{PlanOptions, PlanReport, Planned};
 use super::python::RealPython;
@@ -304,8 +307,8 @@ impl Repo {
         }
     }
 
-    /// The file to write, once it is sure that nothing is lost by that, and likely that it can be written;
-    /// `None` where the ref has none.
+    /// The file or folder to write, once it is sure that nothing is lost by that, and likely that it can be
+    /// written; `None` where the ref has none. What an interrupted checkout left beside it is removed.
     ///
     /// It shall hold `wanted`, if that is known already, and have about the length of `like`'s.
     pub(super) fn destination(
@@ -324,15 +327,29 @@ impl Repo {
                 None => return Ok(None),
             },
         };
+        let is_folder = like.format == Format::Folder.name();
+        let mut force = options.force;
         match fs::metadata(&path) {
-            Ok(found) if found.is_dir() => return Err(RepoError::NotAFile { path, what: "a directory" }),
+            Ok(found) if found.is_dir() && !is_folder => {
+                return Err(RepoError::NotAFile { path, what: "a directory" });
+            }
+            Ok(found) if found.is_dir() => {
+                if self.inside(&path).is_some() {
+                    return Err(RepoError::StoreInside { path });
+                }
+                // A slip of the hand must not cost a whole folder that ckstore never saw.
+                force = force && !self.ledger.working_files_at(&path_text(&path))?.is_empty();
+            }
+            Ok(found) if found.is_file() && is_folder => return Err(RepoError::NotAFolder { path }),
             // Not even by force: the file would take the device's place.
             Ok(found) if !found.is_file() => {
                 return Err(RepoError::NotAFile { path, what: "a device, pipe or socket" });
             }
             _ => {}
         }
-        let state = if options.force { None } else { Some(self.file_state(&path, context.progress)?) };
+        // What cannot be tidied up does no harm.
+        let _ = durable::remove_leftovers(&path);
+        let state = if force { None } else { Some(self.file_state(&path, context.progress)?) };
         match state {
             Some(FileState::Unknown) if remembered.as_ref() == Some(&path) => {
                 return Err(RepoError::WorkingFileChanged { path });
@@ -356,6 +373,13 @@ impl Repo {
         let revision = self.revision(id)?;
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &revision.tree)?;
+        if tree.format == Format::Folder.name() {
+            let (stamp, content) = self.write_folder(&tree, (id, &revision), path, context)?;
+            report.output = Some(path_text(path));
+            report.bytes_written = tree.file_bytes();
+            let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
+            return Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content });
+        }
         let failed = || RepoError::io("write", path);
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
@@ -374,6 +398,38 @@ impl Repo {
         report.bytes_written = tree.file_bytes();
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
         Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
+    }
+
+    /// Writes the folder of a tree to its place, whole or not at all. What was there is kept until then.
+    fn write_folder(
+        &self,
+        tree: &Tree,
+        (id, revision): (&ObjectId, &Revision),
+        path: &Path,
+        context: &Context<'_>,
+    ) -> Result<(Stamp, ObjectId), RepoError> {
+        let failed = || RepoError::io("write", path);
+        // Where a link leads, the folder is exchanged, not the link.
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let before = stamp_of(&place).ok();
+        let reader = self.reader();
+        let outline = snapshot::read_outline(&reader, tree)?;
+        let entries = format::folder_entries(&outline).map_err(snapshot::SnapshotError::from)?;
+        let mut folder = FolderWriter::create(&place, entries).map_err(failed())?;
+        context.progress.begin("writing", tree.file_bytes());
+        let content = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);
+        context.progress.end();
+        let content = content.map_err(|error| sink_error(error, path))?;
+        if revision.file.is_some_and(|expected| expected != content) {
+            return Err(RepoError::Verify { revision: *id });
+        }
+        let folder = folder.close().map_err(failed())?;
+        let stamp = stamp_of(folder.path())?;
+        if stamp_of(&place).ok() != before {
+            return Err(RepoError::WorkingFileChanged { path: path.to_owned() });
+        }
+        folder.finish().map_err(failed())?;
+        Ok((stamp, content))
     }
 
     /// BLAKE3 of the whole file of a tree that was imported from one.
@@ -429,13 +485,10 @@ fn default_message(planned: &Planned, redo: bool) -> String {
     }
 }
 
-/// Finds out before any work whether a file of about `bytes` bytes can be written, and tidies up what an
-/// interrupted checkout left beside it.
+/// Finds out before any work whether a file or folder of about `bytes` bytes can be written.
 fn check_writable(path: &Path, bytes: u64) -> Result<(), RepoError> {
     let directory = directory_of(path);
     DurableFile::create(path).map(drop).map_err(RepoError::io("write in", directory))?;
-    // What cannot be tidied up does no harm.
-    let _ = durable::remove_leftovers(path);
     #[cfg(unix)]
     if let Ok(system) = rustix::fs::statvfs(directory)
         && system.f_bavail.saturating_mul(system.f_frsize) < bytes
@@ -444,6 +497,9 @@ fn check_writable(path: &Path, bytes: u64) -> Result<(), RepoError> {
     }
     #[cfg(not(unix))]
     let _ = bytes;
+    if path.is_dir() {
+        return Ok(());
+    }
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

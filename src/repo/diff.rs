@@ -26,6 +26,13 @@ pub struct TensorEntry {
     pub shape: Vec<u64>,
     /// Length in bytes when its elements lie densely.
     pub bytes: u64,
+    /// Number of pieces in which it lies in a folder of shards; 0 where it lies whole.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pieces: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn name_of<S: serde::Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
@@ -39,6 +46,7 @@ impl From<&TreeTensor> for TensorEntry {
             dtype: tensor.dtype,
             shape: tensor.shape.clone(),
             bytes: tensor.bytes(),
+            pieces: 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::format::FormatError;
+use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::declarative::DeclarativeError;
 use crate::migration::engine::EngineError;
@@ -93,6 +93,21 @@ pub enum RepoError {
         /// What it is.
         what: &'static str,
     },
+    /// A folder was to be written where a file is, or a file read as one.
+    #[error("`{}` is a file, not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder holds the store itself.
+    #[error("`{}` holds the store itself", path.display())]
+    StoreInside {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder cannot be taken as a checkpoint.
+    #[error("the folder cannot be taken as a checkpoint")]
+    Folder(#[from] FolderError),
     /// The file has no bytes.
     #[error("`{}` is empty", path.display())]
     EmptyFile {

@@ -1,13 +1,11 @@
 //! Taking a checkpoint into the store.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::format::{self, FileSource, Format, FormatError, Limits, Note, Scanned, Source};
+use crate::format::{self, Format, FormatError, Limits, Note, Scanned};
 use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
 use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
@@ -17,6 +15,7 @@ use crate::snapshot;
 use crate::value::Graph;
 
 use super::catalogue::group_rows;
+use super::input::{Input, stamp_of};
 use super::open::absolute;
 use super::working::{Stamp, path_text};
 use super::{CatalogueSource, Context, Repo, RepoError};
@@ -24,7 +23,7 @@ use super::{CatalogueSource, Context, Repo, RepoError};
 /// What to import, and as what.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions<'a> {
-    /// The file; HEAD's working file when none is given.
+    /// The file or folder; HEAD's working file when none is given.
     pub path: Option<&'a Path>,
     /// The ref; when none is given, the one whose working file this is, else one named after the file.
     pub name: Option<RefName>,
@@ -98,7 +97,7 @@ impl From<&Note> for Warning {
 }
 
 impl Repo {
-    /// Finds out whether a file can be imported, as far as that takes no store.
+    /// Finds out whether a file or folder can be imported, as far as that takes no store.
     ///
     /// # Errors
     ///
@@ -107,7 +106,7 @@ impl Repo {
         read_file(path, format).map(drop)
     }
 
-    /// Takes a file into the store as a new revision of a ref, and makes that ref HEAD.
+    /// Takes a file or folder into the store as a new revision of a ref, and makes that ref HEAD.
     ///
     /// The same content again stores nothing and makes no revision.
     ///
@@ -126,7 +125,9 @@ impl Repo {
         if row.as_ref().is_some_and(|row| row.kind == RefKind::Tag) {
             return Err(RepoError::NotABranch { name: name.to_string(), found: "tag" });
         }
-        let FileRead { source, before, scanned, graph } = read_file(&path, options.format)?;
+        self.keep_out_of(&path)?;
+        let FileRead { input, before, scanned, graph } = read_file(&path, options.format)?;
+        let source = input.source();
 
         let catalogue = self.find_catalogue(row.as_ref(), options.catalogue)?;
         let parent = match &row {
@@ -143,10 +144,9 @@ impl Repo {
         context.progress.begin("importing", source.bytes());
         let mut writer = self.store.writer(&self.ledger);
         let snapshot =
-            snapshot::write_file(&source, &scanned, &graph, base.as_ref(), &mut writer, context.progress)?;
+            snapshot::write_file(source, &scanned, &graph, base.as_ref(), &mut writer, context.progress)?;
         context.progress.end();
-        let now = open_file(&path)?.metadata().map_err(RepoError::io("read", &path))?;
-        if Stamp::of(&now) != before {
+        if stamp_of(&path)? != before {
             return Err(RepoError::ChangedWhileRead { path });
         }
 
@@ -266,17 +266,17 @@ impl Repo {
         let name = match known {
             Some((name, _)) => name.clone(),
             None => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                RefName::from_file_stem(&stem)
+                let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+                RefName::from_file_stem(&stem.unwrap_or_default().to_string_lossy())
             }
         };
         Ok((path, name))
     }
 }
 
-/// A file that was looked at, and not stored yet.
+/// A file or folder that was looked at, and not stored yet.
 struct FileRead {
-    source: FileSource,
+    input: Input,
     /// What the system said of it before anything was read.
     before: Stamp,
     scanned: Scanned,
@@ -284,28 +284,11 @@ struct FileRead {
 }
 
 fn read_file(path: &Path, format: Option<Format>) -> Result<FileRead, RepoError> {
-    let file = open_file(path)?;
-    let before = Stamp::of(&file.metadata().map_err(RepoError::io("read", path))?);
-    let source = FileSource::new(file).map_err(RepoError::io("read", path))?;
+    let (input, before) = Input::open(path)?;
+    let scanned = input.scan(path, format)?;
     let failed = |source: FormatError| RepoError::Format { path: path.to_owned(), source };
-    let limits = Limits::default();
-    let scanned = format::scan(&source, format, &limits).map_err(failed)?;
-    let graph = format::decode(&scanned.outline, &limits).map_err(failed)?;
-    Ok(FileRead { source, before, scanned, graph })
-}
-
-fn open_file(path: &Path) -> Result<File, RepoError> {
-    let metadata = fs::metadata(path).map_err(RepoError::io("open", path))?;
-    if metadata.is_dir() {
-        return Err(RepoError::NotAFile { path: path.to_owned(), what: "a directory" });
-    }
-    if !metadata.is_file() {
-        return Err(RepoError::NotAFile { path: path.to_owned(), what: "a device, pipe or socket" });
-    }
-    if metadata.len() == 0 {
-        return Err(RepoError::EmptyFile { path: path.to_owned() });
-    }
-    File::open(path).map_err(|error: io::Error| RepoError::io("open", path)(error))
+    let graph = format::decode(&scanned.outline, &Limits::default()).map_err(failed)?;
+    Ok(FileRead { input, before, scanned, graph })
 }
 
 /// The migrations that the checkpoint has: as its own list says; else as the person says; else as the

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::format::folder_piece;
 use crate::object::ObjectId;
 use crate::snapshot::{self, Tree};
 
@@ -30,7 +31,7 @@ impl Repo {
     pub fn ls(&self, name: Option<&str>) -> Result<LsReport, RepoError> {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
-        let tensors: Vec<TensorEntry> = tree.tensors.iter().map(TensorEntry::from).collect();
+        let tensors = whole_tensors(&tree);
         let bytes = tensors.iter().map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
         Ok(LsReport { revision: id, format: tree.format, tensors, bytes })
     }
@@ -40,4 +41,28 @@ impl Repo {
         let revision = self.revision(id)?;
         Ok(snapshot::read_tree(&self.reader(), &revision.tree)?)
     }
+}
+
+/// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
+fn whole_tensors(tree: &Tree) -> Vec<TensorEntry> {
+    let view = tree.attributes.get("view").map(String::as_str);
+    let mut tensors: Vec<TensorEntry> = Vec::with_capacity(tree.tensors.len());
+    for tensor in &tree.tensors {
+        let entry = TensorEntry::from(tensor);
+        let piece = folder_piece(view, &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
+        let Some((path, begin)) = piece else {
+            tensors.push(entry);
+            continue;
+        };
+        let ends = begin.iter().zip(&entry.shape).map(|(begin, extent)| begin.saturating_add(*extent));
+        match tensors.last_mut() {
+            Some(last) if last.path == path && last.shape.len() == begin.len() => {
+                last.shape.iter_mut().zip(ends).for_each(|(extent, end)| *extent = end.max(*extent));
+                last.bytes = last.bytes.saturating_add(entry.bytes);
+                last.pieces += 1;
+            }
+            _ => tensors.push(TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry }),
+        }
+    }
+    tensors
 }

@@ -109,6 +109,22 @@ impl Repo {
         &self.directory
     }
 
+    /// Refuses a folder that holds this store, other than as `.ckstore` right in it, where imports pass it over.
+    pub(super) fn keep_out_of(&self, folder: &Path) -> Result<(), RepoError> {
+        match self.inside(folder) {
+            Some(rest) if rest != Path::new(STORE_DIRECTORY) => {
+                Err(RepoError::StoreInside { path: folder.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the store is below a folder, if it is.
+    pub(super) fn inside(&self, folder: &Path) -> Option<PathBuf> {
+        let (folder, store) = (folder.canonicalize().ok()?, self.directory.canonicalize().ok()?);
+        store.strip_prefix(folder).ok().map(Path::to_owned)
+    }
+
     /// Keeps other writers out until it is dropped.
     pub(super) fn lock(&self) -> Result<Lock, RepoError> {
         Lock::take(&self.directory)
@@ -135,5 +151,7 @@ fn make_folders(directory: &Path) -> Result<(), RepoError> {
 
 /// The path from the root of the file system, links kept as they are.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, RepoError> {
-    std::path::absolute(path).map_err(RepoError::io("find", path))
+    let path = std::path::absolute(path).map_err(RepoError::io("find", path))?;
+    // Without a separator at the end, which names the same.
+    Ok(path.components().collect())
 }

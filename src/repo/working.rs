@@ -1,16 +1,16 @@
 //! Working files: telling whether one may be overwritten.
 
-use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::fs::{self, Metadata};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::format::{self, FileSource, Format, Limits};
+use crate::format::{self, Format, Limits};
 use crate::ledger::WorkingFile;
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::refname::RefName;
 
+use super::input::Input;
 use super::{Repo, RepoError};
 
 /// How a file on disk relates to what is stored.
@@ -51,51 +51,61 @@ pub(super) fn path_text(path: &Path) -> String {
 }
 
 impl Repo {
-    /// Compares a file with what is stored.
+    /// Compares a file or folder with what is stored.
     ///
-    /// A file that has the size and time it had when ckstore last read or wrote it is taken to be unchanged;
-    /// any other is read.
+    /// What has the size and time it had when ckstore last read or wrote it is taken to be unchanged; anything
+    /// else is read.
     pub(super) fn file_state(&self, path: &Path, progress: &dyn Progress) -> Result<FileState, RepoError> {
-        let metadata = match fs::metadata(path) {
-            Ok(metadata) => metadata,
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() && is_empty_folder(path) => return Ok(FileState::Missing),
+            Ok(found) if !found.is_file() && !found.is_dir() => return Ok(FileState::Unknown),
+            Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FileState::Missing),
             Err(error) => return Err(RepoError::io("read", path)(error)),
-        };
-        if !metadata.is_file() {
-            return Ok(FileState::Unknown);
         }
-        let stamp = Stamp::of(&metadata);
+        let (input, stamp) = match Input::open(path) {
+            Ok(opened) => opened,
+            // What could never be imported is not stored.
+            Err(RepoError::Folder(_) | RepoError::EmptyFile { .. }) => return Ok(FileState::Unknown),
+            Err(error) => return Err(error),
+        };
         let known = self.ledger.working_files_at(&path_text(path))?;
         let unchanged =
             |file: &WorkingFile| file.bytes == stamp.bytes && file.modified_ns == stamp.modified_ns;
         if let Some((_, file)) = known.iter().find(|(_, file)| unchanged(file)) {
             return Ok(FileState::Holds(file.revision));
         }
-        let content = hash_file(path, stamp.bytes, progress)?;
+        let content = input.content(path, progress)?;
         if let Some((_, file)) = known.iter().find(|(_, file)| file.content == content) {
             return Ok(FileState::Holds(file.revision));
         }
+        let is_folder = matches!(input, Input::Folder(_));
         for row in self.ledger.revisions()? {
-            if row.revision.file == Some(content) {
+            let of_folder = row.revision.format == Format::Folder.name();
+            if row.revision.file == Some(content) && of_folder == is_folder {
                 return Ok(FileState::Holds(row.id));
             }
         }
-        self.stored_tree_of(path, progress)
+        self.stored_tree_of(&input, path, progress)
     }
 
     /// Looks a file's tree up without storing anything: after an interruption the file may be one that
     /// ckstore wrote but had no time to remember.
-    fn stored_tree_of(&self, path: &Path, progress: &dyn Progress) -> Result<FileState, RepoError> {
-        let file = File::open(path).map_err(RepoError::io("open", path))?;
-        let source = FileSource::new(file).map_err(RepoError::io("read", path))?;
+    fn stored_tree_of(
+        &self,
+        input: &Input,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<FileState, RepoError> {
         let limits = Limits::default();
-        let Ok(scanned) = format::scan(&source, None, &limits) else { return Ok(FileState::Unknown) };
+        let Ok(scanned) = input.scan(path, None) else { return Ok(FileState::Unknown) };
         if scanned.outline.format == Format::Bytes {
             return Ok(FileState::Unknown);
         }
         let Ok(graph) = format::decode(&scanned.outline, &limits) else { return Ok(FileState::Unknown) };
         let mut writer = self.store.writer(&self.ledger);
-        let snapshot = crate::snapshot::write_file(&source, &scanned, &graph, None, &mut writer, progress);
+        let snapshot =
+            crate::snapshot::write_file(input.source(), &scanned, &graph, None, &mut writer, progress);
         // The writer is dropped unfinished: nothing of this stays.
         let Ok(snapshot) = snapshot else { return Ok(FileState::Unknown) };
         drop(writer);
@@ -111,21 +121,6 @@ impl Repo {
     }
 }
 
-/// BLAKE3 of a file.
-fn hash_file(path: &Path, bytes: u64, progress: &dyn Progress) -> Result<ObjectId, RepoError> {
-    let failed = || RepoError::io("read", path);
-    let mut file = File::open(path).map_err(failed())?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    progress.begin("reading the working file", bytes);
-    loop {
-        let length = file.read(&mut buffer).map_err(failed())?;
-        if length == 0 {
-            break;
-        }
-        hasher.update_rayon(&buffer[..length]);
-        progress.advance(length as u64);
-    }
-    progress.end();
-    Ok(hasher.finalize().into())
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }

@@ -2,13 +2,15 @@
 
 use std::io;
 
+use crate::format::Format;
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::store::{Reader, StoreError};
 
 use super::{SnapshotError, Tree, TreePart};
 
-/// Writes the file of a tree to `sink`, in order, and returns the BLAKE3 of all of it.
+/// Writes the file of a tree to `sink`, in order, and returns the BLAKE3 of all of it. Of a folder, `sink` gets
+/// the files one behind the other, and its list is hashed behind them.
 ///
 /// Every byte that comes from an object was proved by the object's name before `sink` gets it.
 ///
@@ -47,6 +49,11 @@ pub fn export(
             let id = tree.literals.object;
             pass(take(&mut rest, length)).map_err(|source| StoreError::Sink { id, source })?;
         }
+    }
+    if tree.format == Format::Folder.name()
+        && let Some((_, list)) = tree.extras.last()
+    {
+        hasher.update(&reader.read(&list.object, list.bytes)?);
     }
     Ok(hasher.finalize().into())
 }

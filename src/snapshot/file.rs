@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::format::{Part, Scanned, Source, Span};
+use crate::format::{Format, Part, Scanned, Source, Span};
 use crate::object::ObjectId;
 use crate::progress::{Progress, Silent};
 use crate::store::{Hint, Writer};
@@ -20,7 +20,7 @@ pub struct FileSnapshot {
     pub id: ObjectId,
     /// Its tree.
     pub tree: Tree,
-    /// BLAKE3 of the whole file.
+    /// BLAKE3 of the whole file; of a folder, of its files one behind the other and of its list.
     pub file: ObjectId,
 }
 
@@ -81,6 +81,11 @@ pub fn write_file(
         };
         writer.literal(bytes);
         progress.advance(bytes.len() as u64);
+    }
+    if outline.format == Format::Folder
+        && let Some(list) = outline.extras.last()
+    {
+        writer.literal(&list.bytes);
     }
     let file = writer.finish_whole()?;
     // Storages that lie in the file in another form than their bytes are stored all the same.

@@ -28,7 +28,7 @@ use ckstore::repo::{CatalogueSource, CheckoutOptions, Context, FsckOptions, Plan
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::support::{Ran, ckstore, copy_folder, data, old_checkpoint, root};
+use crate::support::{Ran, ckstore, content_of, copy_folder, data, old_checkpoint, root};
 
 /// The calls that change files. Opening is one where it makes a file.
 const CALLS: &str = "write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,ftruncate,unlink,unlinkat,\
@@ -89,6 +89,13 @@ const SCENARIOS: &[Scenario] = &[
         meddle: |_| (),
         command: &["checkout", "-o", "out.ckpt"],
         destination: Some("out.ckpt"),
+    },
+    Scenario {
+        name: "checkout of another folder",
+        prepare: &[&["import", "hf"], &["tag", "first"], &["import", "hf-bin", "--name", "hf"]],
+        meddle: |_| (),
+        command: &["checkout", "--revision", "first"],
+        destination: Some("hf-bin"),
     },
     Scenario {
         name: "gc",
@@ -196,6 +203,9 @@ impl Stage {
         let home = stage.home();
         copy_folder(&root().join("migrations"), &home.join("migrations"));
         fs::copy(old_checkpoint(), home.join("a.ckpt")).unwrap();
+        for folder in ["hf", "hf-bin"] {
+            copy_folder(&data("folders").join(folder), &home.join(folder));
+        }
         for arguments in scenario.prepare {
             stage.run(arguments).ok();
         }
@@ -220,7 +230,7 @@ impl Stage {
     }
 
     fn destination(&self) -> Option<Vec<u8>> {
-        fs::read(self.home().join(self.scenario.destination?)).ok()
+        content_of(&self.home().join(self.scenario.destination?))
     }
 
     /// Puts everything back as it was before the scenario.
@@ -340,7 +350,7 @@ impl Stage {
         rows.into_iter()
             .map(|row| {
                 write_revision(&mut repo, row.id, &out);
-                (row.id, fs::read(&out).unwrap())
+                (row.id, content_of(&out).unwrap())
             })
             .collect()
     }
@@ -474,6 +484,16 @@ fn is_write(call: &Call, path: &str) -> bool {
         && call.paths.iter().any(|p| p == path)
 }
 
+/// The files that are written: the one at a path, or those in the folder there.
+fn files_within(calls: &[Call], path: &str) -> Vec<String> {
+    let written = calls.iter().filter(|call| is_write(call, &call.paths.concat()));
+    let mut files: Vec<String> = written.map(|call| call.paths.concat()).collect();
+    files.retain(|file| file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    files.sort();
+    files.dedup();
+    files
+}
+
 /// Where in `calls` a file gets its name: the place, the old name, the new one.
 fn renames(calls: &[Call]) -> Vec<(usize, &str, &str)> {
     let renames = calls.iter().enumerate().filter(|(_, call)| call.name.starts_with("rename"));
@@ -500,11 +520,17 @@ fn objects_are_synced_before_the_ledger_and_the_file_before_its_name() {
         for (place, old, new) in renames(&calls) {
             let folder = new.rsplit_once('/').map_or("", |(folder, _)| folder);
             // Whatever gets a name is whole on the disk before, and its name after.
-            let last_write = calls[..place].iter().rposition(|call| is_write(call, old)).unwrap();
-            assert!(
-                calls[last_write..place].iter().any(|call| is_sync(call, old)),
-                "{name}: {old} is not synced"
-            );
+            let written = files_within(&calls[..place], old);
+            assert!(!written.is_empty(), "{name}: nothing is written to {old}");
+            for file in &written {
+                let last_write = calls[..place].iter().rposition(|call| is_write(call, file)).unwrap();
+                assert!(
+                    calls[last_write..place].iter().any(|call| is_sync(call, file)),
+                    "{name}: {file} is not synced"
+                );
+            }
+            let is_written = |call: &Call| written.iter().any(|file| is_write(call, file));
+            let last_write = calls[..place].iter().rposition(is_written).unwrap();
             let named = calls[place..].iter().position(|call| is_sync(call, folder));
             let named = place + named.unwrap_or_else(|| panic!("{name}: `{folder}` is not synced"));
             let before = |call: &Call| is_write(call, wal);
@@ -516,7 +542,7 @@ fn objects_are_synced_before_the_ledger_and_the_file_before_its_name() {
             }
             if Some(new) == scenario.destination {
                 files += 1;
-                let first_write = calls.iter().position(|call| is_write(call, old)).unwrap();
+                let first_write = calls.iter().position(is_written).unwrap();
                 let committed = calls[..first_write].iter().rposition(before);
                 let synced = calls[..first_write].iter().rposition(|call| is_sync(call, wal));
                 assert!(synced >= committed, "{name}: the file is written before the ledger is on the disk");

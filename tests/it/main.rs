@@ -8,6 +8,7 @@ mod crash;
 mod declarative;
 mod delta;
 mod errors;
+mod folders;
 mod fsck;
 mod gc;
 mod layering;

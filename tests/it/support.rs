@@ -158,6 +158,37 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// What a file holds; of a folder, the names, permission bits and contents of all that is in it.
+pub fn content_of(path: &Path) -> Option<Vec<u8>> {
+    let metadata = fs::metadata(path).ok()?;
+    if metadata.is_file() {
+        return fs::read(path).ok();
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let place = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&place).unwrap();
+            let content = if metadata.is_symlink() {
+                fs::read_link(&place).unwrap().into_os_string().into_encoded_bytes()
+            } else if metadata.is_dir() {
+                folders.push(place.clone());
+                Vec::new()
+            } else {
+                fs::read(&place).unwrap()
+            };
+            #[cfg(unix)]
+            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+            #[cfg(not(unix))]
+            let mode = 0;
+            found.push((place.strip_prefix(path).unwrap().to_owned(), mode, content));
+        }
+    }
+    found.sort();
+    Some(format!("{found:?}").into_bytes())
+}
+
 /// A tensor of a safetensors file.
 pub struct Tensor {
     pub name: String,

@@ -1,14 +1,15 @@
 //! Folders of `torch.distributed.checkpoint`: a pickle that says where the pieces of each tensor lie, and
 //! shards that hold them.
 //!
-//! Layout: `torch/distributed/checkpoint/metadata.py` and `filesystem.py`. Such a folder comes back as it was.
+//! Layout: `torch/distributed/checkpoint/metadata.py` and `filesystem.py`. Names are in the pickle alone, so what
+//! changes only names, or drops some, leaves the shards as they are.
 
 use std::collections::HashMap;
 
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::value::{Graph, Kind, NodeId, StorageId, Tail};
 
-use super::super::group::{self, Unit};
-use super::super::{Format, FormatError, Limits};
+use super::super::group::{self, Laid, Unit};
+use super::super::{Format, FormatError, Limits, StorageFacts, merge};
 
 const METADATA: &str = ".metadata";
 
@@ -80,6 +81,147 @@ pub(super) fn decode(members: &[Unit], roots: &[NodeId], graph: &mut Graph) -> R
         graph.node_mut(top).tail.push(Tail::Set(key, value));
     }
     Ok(())
+}
+
+/// Lays the pickle out anew with other names for the same values.
+pub(super) fn encode(
+    graph: &Graph,
+    members: &[Unit],
+    facts: &dyn Fn(StorageId) -> StorageFacts,
+) -> Result<Vec<Laid>, FormatError> {
+    let renamed = renamed(graph, members)?;
+    let is_metadata = |member: &&Unit| member.name == METADATA;
+    let member = members.iter().find(is_metadata).ok_or(FormatError::Group("its metadata are missing"))?;
+    let mut metadata = super::super::decode(&member.outline, &Limits::default())?;
+    let root = metadata.root;
+    for name in ["state_dict_metadata", "planner_data"] {
+        if let Some(dict) = field(&metadata, root, name)
+            && matches!(metadata.kind(dict), Kind::Dict)
+        {
+            rename_keys(&mut metadata, dict, &renamed)?;
+        }
+    }
+    if let Some(places) = field(&metadata, root, "storage_data") {
+        rename_indexes(&mut metadata, places, &renamed);
+    }
+    let laid = members.iter().map(|member| match is_metadata(&member) {
+        true => Laid::anew(member, metadata.clone(), facts),
+        false => Ok(Laid::unchanged(member)),
+    });
+    laid.collect()
+}
+
+/// The new name of each old one; `None` for what is gone.
+fn renamed(graph: &Graph, members: &[Unit]) -> Result<HashMap<String, Option<String>>, FormatError> {
+    let (mut old, roots) = group::decode(members, &Limits::default())?;
+    decode(members, &roots, &mut old)?;
+    let mut names: HashMap<String, Option<String>> = HashMap::new();
+    // Values by what they are, in order, so that equal ones keep theirs.
+    let mut values: HashMap<String, Vec<String>> = HashMap::new();
+    let digest = |graph: &Graph, id| format!("{:?}", merge::nodes(graph, id));
+    for (key, value) in old.items(old.root).into_iter().rev() {
+        let name = old.as_str(key).unwrap_or_default().to_owned();
+        values.entry(digest(&old, value)).or_default().push(name.clone());
+        names.insert(name, None);
+    }
+    let mut moved = Vec::new();
+    for (key, value) in graph.items(graph.root) {
+        let name = graph.as_str(key).unwrap_or_default().to_owned();
+        let digest = digest(graph, value);
+        match values.get_mut(&digest) {
+            Some(left) if left.contains(&name) => {
+                left.retain(|old| *old != name);
+                names.insert(name.clone(), Some(name));
+            }
+            Some(_) => moved.push((name, digest)),
+            None => return Err(FormatError::OnlyNames { key: name }),
+        }
+    }
+    for (name, digest) in moved {
+        let was = values.get_mut(&digest).and_then(Vec::pop);
+        names.insert(was.ok_or_else(|| FormatError::OnlyNames { key: name.clone() })?, Some(name));
+    }
+    Ok(names)
+}
+
+/// Renames the keys of a dict by name, and the way of steps that stands for a name where its value is one.
+fn rename_keys(
+    graph: &mut Graph,
+    dict: NodeId,
+    renamed: &HashMap<String, Option<String>>,
+) -> Result<(), FormatError> {
+    let mut tail = Vec::new();
+    for step in std::mem::take(&mut graph.node_mut(dict).tail) {
+        let Tail::Set(key, value) = step else {
+            tail.push(step);
+            continue;
+        };
+        match graph.as_str(key).and_then(|name| Some((name.to_owned(), renamed.get(name)?))) {
+            Some((_, None)) => {}
+            Some((old, Some(new))) if old != *new => {
+                let value = match graph.kind(value) {
+                    Kind::Tuple(way) => {
+                        let way = way.clone();
+                        renamed_way(graph, &way, new)?
+                    }
+                    _ => value,
+                };
+                let key = graph.add_str(new.clone());
+                tail.push(Tail::Set(key, value));
+            }
+            _ => tail.push(step),
+        }
+    }
+    graph.node_mut(dict).tail = tail;
+    Ok(())
+}
+
+/// The way through nested containers whose steps, joined by dots, are a name: each step but the last takes as many
+/// parts of the new name as it has of the old.
+fn renamed_way(graph: &mut Graph, way: &[NodeId], name: &str) -> Result<NodeId, FormatError> {
+    let mut rest: Vec<&str> = name.split('.').collect();
+    let mut steps = Vec::with_capacity(way.len());
+    for (place, step) in way.iter().enumerate() {
+        let parts = match graph.as_str(*step) {
+            Some(text) => text.split('.').count(),
+            None => 1,
+        };
+        let parts = if place + 1 == way.len() { rest.len() } else { parts.min(rest.len().saturating_sub(1)) };
+        if parts == 0 {
+            continue;
+        }
+        let text = rest.drain(..parts).collect::<Vec<_>>().join(".");
+        steps.push(match (graph.as_int(*step), text.parse::<i64>()) {
+            (Some(_), Ok(number)) => graph.add(Kind::Int(number)),
+            (Some(_), Err(_)) => return Err(FormatError::OnlyNames { key: name.to_owned() }),
+            (None, _) => graph.add_str(text),
+        });
+    }
+    Ok(graph.add(Kind::Tuple(steps)))
+}
+
+/// Renames the keys of the table of places, which are objects.
+fn rename_indexes(graph: &mut Graph, places: NodeId, renamed: &HashMap<String, Option<String>>) {
+    let mut tail = std::mem::take(&mut graph.node_mut(places).tail);
+    tail.retain(|step| {
+        let Tail::Set(index, _) = step else { return true };
+        let Some(name) = field(graph, *index, "fqn").and_then(|name| graph.as_str(name)) else { return true };
+        let name = name.to_owned();
+        match renamed.get(&name) {
+            Some(None) => return false,
+            Some(Some(new)) if *new != name => {
+                let state = graph.node(*index).tail.iter().rev().find_map(|step| match step {
+                    Tail::Build(state) => Some(*state),
+                    _ => None,
+                });
+                let new = graph.add_str(new.clone());
+                graph.set(state.expect("the name was found in it"), "fqn", new);
+            }
+            _ => {}
+        }
+        true
+    });
+    graph.node_mut(places).tail = tail;
 }
 
 /// The pieces of a tensor, and how large it is as a whole.

@@ -170,7 +170,7 @@ fn shard(
         old.items(old.root).into_iter().filter(|(_, value)| is_tensor(&old, *value)).collect();
     let same = |(one, other): (&(NodeId, NodeId), &(NodeId, NodeId))| {
         old.as_str(one.0) == graph.as_str(other.0)
-            && merge::part(&old, one.1).nodes == merge::part(graph, other.1).nodes
+            && merge::nodes(&old, one.1) == merge::nodes(graph, other.1)
     };
     if old_items.len() == items.len() && old_items.iter().zip(items).all(same) {
         return Ok(Laid::unchanged(member));

@@ -1,8 +1,13 @@
 //! The list of a folder's entries.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::super::{Extra, FormatError};
+
+/// Links that are followed one after the other; systems follow fewer.
+const MOST_LINKS: usize = 64;
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,31 +52,83 @@ pub(super) fn extra(name: &str, entries: &[Entry]) -> Extra {
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, FormatError> {
     let entries: Vec<Entry> = serde_json::from_slice(bytes)
         .map_err(|_| FormatError::Group("its list of entries cannot be read"))?;
-    let mut seen = std::collections::HashSet::new();
-    let mut links: Vec<&str> = Vec::new();
-    for entry in &entries {
-        let is_sound = is_safe_path(&entry.path) && seen.insert(entry.path.as_str());
-        // What lies below a link would be written wherever the link leads.
-        let is_below_link =
-            links.iter().any(|link| entry.path.strip_prefix(link).is_some_and(|rest| rest.starts_with('/')));
-        let stays = match &entry.kind {
-            EntryKind::Link { target } => stays_inside(&entry.path, target),
-            _ => true,
-        };
-        if !is_sound || is_below_link || !stays {
-            return Err(FormatError::UnsafePath { path: entry.path.clone() });
-        }
-        if matches!(entry.kind, EntryKind::Link { .. }) {
-            links.push(&entry.path);
-        }
+    let mut seen = HashSet::new();
+    if let Some(entry) = entries.iter().find(|entry| !is_safe_path(&entry.path) || !seen.insert(&*entry.path))
+    {
+        return Err(FormatError::UnsafePath { path: entry.path.clone() });
     }
-    let below_later_link = |entry: &Entry| {
-        links.iter().any(|link| entry.path.strip_prefix(link).is_some_and(|rest| rest.starts_with('/')))
-    };
-    match entries.iter().find(|entry| below_later_link(entry)) {
+    let links = Links::of(&entries);
+    // What lies below a link would be written wherever the link leads.
+    match entries.iter().find(|entry| links.is_above(&entry.path)).or_else(|| links.leaving(&entries)) {
         Some(entry) => Err(FormatError::UnsafePath { path: entry.path.clone() }),
         None => Ok(entries),
     }
+}
+
+/// The links of a list: path and target.
+struct Links<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Links<'a> {
+    fn of(entries: &'a [Entry]) -> Links<'a> {
+        let links = entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Link { target } => Some((entry.path.as_str(), target.as_str())),
+            _ => None,
+        });
+        Links(links.collect())
+    }
+
+    /// Whether a directory above a path is a link.
+    fn is_above(&self, path: &str) -> bool {
+        !self.0.is_empty() && path.match_indices('/').any(|(end, _)| self.0.contains_key(&path[..end]))
+    }
+
+    /// The first link that leads out of the folder, all links on its way followed.
+    fn leaving<'b>(&self, entries: &'b [Entry]) -> Option<&'b Entry> {
+        entries.iter().find(|entry| match &entry.kind {
+            EntryKind::Link { target } => !self.stays_inside(&entry.path, target),
+            _ => false,
+        })
+    }
+
+    fn stays_inside(&self, path: &str, target: &str) -> bool {
+        let mut at: Vec<&str> = path.split('/').collect();
+        at.pop();
+        if !is_relative(target) {
+            return false;
+        }
+        let mut todo: Vec<&str> = target.rsplit('/').collect();
+        let mut followed = 0;
+        while let Some(step) = todo.pop() {
+            match step {
+                "" | "." => {}
+                ".." => {
+                    if at.pop().is_none() {
+                        return false;
+                    }
+                }
+                name => {
+                    at.push(name);
+                    let Some(next) = self.0.get(at.join("/").as_str()) else { continue };
+                    if !is_relative(next) {
+                        return false;
+                    }
+                    followed += 1;
+                    if followed > MOST_LINKS {
+                        // No system follows it to any place.
+                        return true;
+                    }
+                    at.pop();
+                    todo.extend(next.rsplit('/'));
+                }
+            }
+        }
+        true
+    }
+}
+
+/// The first link of a list that leads out of its folder.
+pub(super) fn leaving_link(entries: &[Entry]) -> Option<&Entry> {
+    Links::of(entries).leaving(entries)
 }
 
 /// The same list with the lengths of files that were laid out anew.
@@ -79,7 +136,7 @@ pub(super) fn resized<'a>(
     mut entries: Vec<Entry>,
     files: impl Iterator<Item = (&'a str, u64)>,
 ) -> Vec<Entry> {
-    let lengths: std::collections::HashMap<&str, u64> = files.collect();
+    let lengths: HashMap<&str, u64> = files.collect();
     for entry in &mut entries {
         if let EntryKind::File { bytes, .. } = &mut entry.kind
             && let Some(length) = lengths.get(entry.path.as_str())
@@ -97,23 +154,9 @@ fn is_safe_path(path: &str) -> bool {
         && path.split('/').all(|step| !matches!(step, "" | "." | ".."))
 }
 
-/// Whether a link at `path` leads to a place within the folder.
-pub(super) fn stays_inside(path: &str, target: &str) -> bool {
-    if target.is_empty() || target.starts_with('/') || target.contains(['\0', '\\']) {
-        return false;
-    }
-    let mut depth = path.split('/').count() - 1;
-    for step in target.split('/') {
-        match step {
-            "" | "." => {}
-            ".." => match depth.checked_sub(1) {
-                Some(up) => depth = up,
-                None => return false,
-            },
-            _ => depth += 1,
-        }
-    }
-    true
+/// Whether a link's target is a path from where the link is, in a spelling that every system knows.
+fn is_relative(target: &str) -> bool {
+    !target.is_empty() && !target.starts_with('/') && !target.contains(['\0', '\\'])
 }
 
 #[cfg(test)]
@@ -131,8 +174,21 @@ mod tests {
             ("a", "/etc/passwd", false),
             ("a", "", false),
         ] {
-            assert_eq!(stays_inside(path, target), inside, "{path} -> {target}");
+            let links = Links(HashMap::new());
+            assert_eq!(links.stays_inside(path, target), inside, "{path} -> {target}");
         }
+    }
+
+    #[test]
+    fn links_that_leave_the_folder_by_way_of_other_links_are_known() {
+        let link = |path: &str, target: &str| Entry {
+            path: path.into(),
+            kind: EntryKind::Link { target: target.into() },
+        };
+        let to_the_top = link("a/b/up", "../..");
+        assert!(leaving_link(&[to_the_top.clone(), link("in", "a/b/up/x")]).is_none());
+        assert!(leaving_link(&[to_the_top, link("out", "a/b/up/../x")]).is_some());
+        assert!(leaving_link(&[link("round", "round")]).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod hf;
 mod list;
 mod walk;
 
-use crate::value::{Graph, Kind, StorageId, Tail};
+use crate::value::{Graph, Kind, Path, StorageId, Tail};
 
 use super::group::{self, Laid, Unit};
 use super::source::Window;
@@ -21,7 +21,7 @@ pub use list::{Entry, EntryKind};
 pub use walk::{FolderError, FolderSource};
 
 /// The attribute that says how a folder is shown.
-const VIEW: &str = "view";
+pub(super) const VIEW: &str = "view";
 /// The name of the extra that lists all entries.
 const ENTRIES: &str = "entries";
 /// From this length on, a JSON document in a folder is kept as bytes: a tokenizer's, as a rule.
@@ -31,46 +31,68 @@ const MOST_DOCUMENT_BYTES: u64 = 1 << 20;
 pub(super) fn scan(source: &FolderSource, limits: &Limits) -> Result<Scanned, FormatError> {
     let mut members = Vec::new();
     let mut offset = 0;
+    let (mut held, mut nodes) = (0u64, 0u64);
     for (path, file_bytes) in source.files() {
         let window = Window::new(source, offset, file_bytes);
-        members.push((path.to_owned(), offset, scan_file(&window, limits)?));
+        let (mut scanned, values) = scan_file(&window, limits)?;
+        held = held.saturating_add(scanned.outline.held_bytes());
+        nodes = nodes.saturating_add(values);
+        // The limits are those of a checkpoint, however many files it has.
+        if held > limits.skeleton_bytes || nodes > limits.nodes {
+            held -= scanned.outline.held_bytes();
+            nodes -= values;
+            scanned = kept(&window, "the folder holds more than the limits allow")?;
+        }
+        members.push((path.to_owned(), offset, scanned));
         offset += file_bytes;
     }
     let mut scanned = group::compose_scanned(Format::Folder, members);
     let view = view_of(&scanned.outline, limits, &mut scanned.notes)?;
     scanned.outline.attributes.insert(VIEW.to_owned(), view.to_owned());
+    // Behind the members' own, where `members` takes it off again.
     scanned.outline.extras.push(list::extra(ENTRIES, source.entries()));
     Ok(scanned)
 }
 
-/// A file in a folder; one that is not sound is kept as bytes, so that the folder can be.
-fn scan_file(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
+/// A file in a folder, and how many values it holds; one that is not sound is kept as bytes, so that the folder
+/// can be.
+fn scan_file(source: &dyn Source, limits: &Limits) -> Result<(Scanned, u64), FormatError> {
     if source.bytes() == 0 {
-        return Ok(bytes::scan_empty());
+        return Ok((bytes::scan_empty(), 0));
     }
     let format = super::detect::detect_with_note(source, limits).map(|(format, _)| format);
     let found = match format {
-        Ok(Format::Json) if source.bytes() > MOST_DOCUMENT_BYTES => Ok(bytes::scan(source)),
-        Ok(format) => super::scan(source, Some(format), limits)
-            .and_then(|scanned| super::decode(&scanned.outline, limits).map(|_| scanned)),
+        Ok(Format::Bytes) => bytes::scan(source).map(|scanned| (scanned, 0)),
+        Ok(Format::Json) if source.bytes() > MOST_DOCUMENT_BYTES => {
+            bytes::scan(source).map(|scanned| (scanned, 0))
+        }
+        Ok(format) => super::scan(source, Some(format), limits).and_then(|scanned| {
+            let nodes = super::decode(&scanned.outline, limits)?.nodes.len() as u64;
+            Ok((scanned, nodes))
+        }),
         Err(error) => Err(error),
     };
     match found {
-        Ok(scanned) => Ok(scanned),
         Err(FormatError::Read { offset, source }) => Err(FormatError::Read { offset, source }),
         Err(error) => {
-            let mut scanned = bytes::scan(source);
             let mut why = error.to_string();
             let mut cause = std::error::Error::source(&error);
             while let Some(next) = cause {
                 why = format!("{why}: {next}");
                 cause = next.source();
             }
-            let message = format!("it is kept as plain bytes: {why}");
-            scanned.notes.push(Note { code: "W_KEPT_AS_BYTES", message });
-            Ok(scanned)
+            kept(source, &why).map(|scanned| (scanned, 0))
         }
+        Ok(found) => Ok(found),
     }
+}
+
+/// A file that is kept without a look inside.
+fn kept(source: &dyn Source, why: &str) -> Result<Scanned, FormatError> {
+    let mut scanned = bytes::scan(source)?;
+    let message = format!("it is kept as plain bytes: {why}");
+    scanned.notes.push(Note { code: "W_KEPT_AS_BYTES", message });
+    Ok(scanned)
 }
 
 fn view_of(outline: &Outline, limits: &Limits, notes: &mut Vec<Note>) -> Result<&'static str, FormatError> {
@@ -87,6 +109,18 @@ fn view_of(outline: &Outline, limits: &Limits, notes: &mut Vec<Note>) -> Result<
             Ok("files")
         }
     }
+}
+
+/// The tensor that a place belongs to, where the place is that of a piece in a folder of this view; and where in
+/// the tensor the piece begins.
+pub fn piece(view: Option<&str>, place: &Path) -> Option<(Path, Vec<u64>)> {
+    if view != Some("dcp") {
+        return None;
+    }
+    let (tensor, begin) = place.as_str().rsplit_once('/')?;
+    let begin = begin.strip_prefix("at ")?;
+    let begin = begin.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    Some((Path::parse(tensor), begin))
 }
 
 /// The list of a folder's entries.
@@ -134,7 +168,7 @@ pub(super) fn encode(
     }
     let members = members(like)?;
     let laid = match like.attributes.get(VIEW).map(String::as_str) {
-        Some("dcp") => return Err(FormatError::ReadOnly(Format::Folder)),
+        Some("dcp") => dcp::encode(graph, &members, facts)?,
         Some("hf") => hf::encode(graph, &members, facts)?,
         _ => files(graph, &members, facts)?,
     };
@@ -169,7 +203,7 @@ fn document(
     for node in &mut old.nodes {
         merge::each_storage(&mut node.kind, |id| id.0 += member.first_storage);
     }
-    if merge::part(&old, old.root).nodes == part.nodes {
+    if merge::nodes(&old, old.root) == part.nodes {
         return Ok(Laid::unchanged(member));
     }
     if matches!(member.outline.format, Format::Bytes | Format::Zip | Format::TorchArchive) {

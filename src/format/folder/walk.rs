@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::super::Source;
-use super::list::{Entry, EntryKind, stays_inside};
+use super::list::{self, Entry, EntryKind};
 
 /// Directories inside each other.
 const MOST_DEPTH: usize = 64;
@@ -93,9 +93,8 @@ impl FolderSource {
                 let metadata = fs::symlink_metadata(&path).map_err(failed(&path))?;
                 let kind = if metadata.is_symlink() {
                     let target = fs::read_link(&path).map_err(failed(&path))?;
-                    let text =
-                        target.to_str().filter(|text| stays_inside(&relative, text)).map(str::to_owned);
-                    EntryKind::Link { target: text.ok_or(FolderError::LeavingLink { path, target })? }
+                    let text = target.to_str().map(str::to_owned);
+                    EntryKind::Link { target: text.ok_or(FolderError::Name { path: target })? }
                 } else if metadata.is_dir() {
                     if depth >= MOST_DEPTH {
                         return Err(FolderError::TooLarge { path: root.to_owned() });
@@ -126,6 +125,9 @@ impl FolderSource {
             }
             entries.push(entry);
         }
+        if let Some(Entry { path, kind: EntryKind::Link { target } }) = list::leaving_link(&entries) {
+            return Err(FolderError::LeavingLink { path: root.join(path), target: target.into() });
+        }
         let stamp = u64::from_le_bytes(stamp.finalize().as_bytes()[..8].try_into().expect("eight bytes"));
         Ok(FolderSource { root: root.to_owned(), entries, files, bytes, stamp, open: Mutex::new(None) })
     }
@@ -133,6 +135,11 @@ impl FolderSource {
     /// All entries, in the order of their paths.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The list of all entries as it is stored: what the folder is besides the bytes of its files.
+    pub fn listing(&self) -> Vec<u8> {
+        list::extra("", &self.entries).bytes
     }
 
     /// A number that changes when an entry, a length or a modification time does.
@@ -146,7 +153,7 @@ impl FolderSource {
     }
 
     /// Path and length of each file.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(in crate::format) fn files(&self) -> impl Iterator<Item = (&str, u64)> {
         self.entries.iter().filter_map(|entry| match entry.kind {
             EntryKind::File { bytes, .. } => Some((entry.path.as_str(), bytes)),
             _ => None,

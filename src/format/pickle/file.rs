@@ -67,15 +67,15 @@ pub(in crate::format) fn looks_like(source: &dyn Source, head: &[u8], limits: &L
 /// Finds the pickles of a file; what is none is kept as plain bytes, with a note.
 pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
     let as_bytes = |why: String| {
-        let mut scanned = bytes::scan(source);
+        let mut scanned = bytes::scan(source)?;
         let mut note = kept_as_bytes("a file that begins as a pickle and is no sound one");
         note.message = format!("{} ({why})", note.message);
         scanned.notes.push(note);
-        scanned
+        Ok(scanned)
     };
     let total = source.bytes();
     if total > limits.skeleton_bytes {
-        return Ok(as_bytes(format!("it is larger than the limit of {} bytes", limits.skeleton_bytes)));
+        return as_bytes(format!("it is larger than the limit of {} bytes", limits.skeleton_bytes));
     }
     let mut skeleton = read_bytes(source, 0, total)?;
     let (mut end, mut count, mut buffers) = (0, 0u64, 0usize);
@@ -87,7 +87,7 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
                 let is_buffer = |node: &&crate::value::Node| matches!(node.kind, Kind::Buffer(_));
                 buffers += pickle.graph.nodes.iter().filter(is_buffer).count();
             }
-            Err(error) if count == 0 => return Ok(as_bytes(error.to_string())),
+            Err(error) if count == 0 => return as_bytes(error.to_string()),
             Err(_) => break,
         }
         check_limit("the number of pickles", count, limits.entries)?;

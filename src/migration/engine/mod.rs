@@ -34,7 +34,7 @@ pub use run::run;
 pub use worker::worker_main;
 
 /// Names everything that decides a script's result; another text here means that results may differ.
-pub const ENGINE_VERSION: &str = "rustpython-0.5.0/1";
+pub const ENGINE_VERSION: &str = "rustpython-0.5.0/2";
 
 /// The first argument that makes the executable a worker: it must then call [`worker_main`].
 pub const WORKER_ARGUMENT: &str = "__worker";

@@ -6,18 +6,25 @@ keeping its content.
 
 import sys
 
-from _ckstore import Object, TensorBase, arguments, copy_object, is_private, new_object
+from _ckstore import Object, copy_object, new_object
 
-_MISSING = object()
+# Stands for the state of a value that was pickled without one.
+NO_STATE = type("NoState", (), {})()
+
+# Bases for the classes of a family, by its name; `ckstore_families` and `ckstore_modules` put theirs in.
+FAMILIES = {}
 
 # Set by `ckstore_runtime`.
 unavailable = None
+refusal = None
 deleted_modules = []
 deleted_attributes = []
 
 
 class OrderedDict(dict):
     """A dict that also compares and reorders by order."""
+
+    __module__ = "collections"
 
     def popitem(self, last=True):
         if not self:
@@ -69,6 +76,7 @@ class OrderedDict(dict):
 class defaultdict(dict):
     """A dict that makes missing values."""
 
+    __module__ = "collections"
     __slots__ = ("default_factory",)
 
     def __init__(self, default_factory=None, *args, **kwargs):
@@ -109,6 +117,10 @@ class ClassMeta(type):
     def __call__(cls, *args, **kwargs):
         if cls not in _paths:
             return type.__call__(cls, *args, **kwargs)
+        # A class that a script imported before its family was known stands for the one that is.
+        current = class_for(*_paths[cls], issubclass(cls, dict))
+        if current is not cls:
+            return current(*args, **kwargs)
         make = getattr(cls, "_make", None)
         if make is None:
             raise unavailable(f"{cls.__module__}.{cls.__qualname__}()")
@@ -118,6 +130,8 @@ class ClassMeta(type):
         if name.startswith("_") or cls not in _paths:
             raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
         module, own = _paths[cls]
+        if _families.get((module, own)) == "value":
+            raise refusal(f"{own}.{name}", f"`{own}.{name}`: the names of members are not in the checkpoint, `{own}(value)` is known")
         return class_for(module, f"{own}.{name}", False)
 
     def __repr__(cls):
@@ -131,6 +145,8 @@ def _matches(other, cls):
     path, wanted = _paths.get(other), _paths.get(cls)
     if path is None or wanted is None or path[1] != wanted[1]:
         return False
+    if path[0] == wanted[0]:
+        return True
     package = wanted[0].split(".")[0]
     return path[0].startswith(wanted[0] + ".") or (path[0].split(".")[0] == package and package in _FLAT)
 
@@ -144,48 +160,6 @@ class Instance(Object, metaclass=ClassMeta):
 
     def __getattr__(self, name):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def __contains__(self, key):
-        return key in self.__dict__
-
-    def __getitem__(self, key):
-        return self.__dict__[key]
-
-    def __setitem__(self, key, value):
-        setattr(self, key, value)
-
-    def __delitem__(self, key):
-        del self.__dict__[key]
-
-    def __iter__(self):
-        return iter(self.__dict__)
-
-    def __len__(self):
-        return len(self.__dict__)
-
-    def __bool__(self):
-        return True
-
-    def get(self, key, default=None):
-        return self.__dict__.get(key, default)
-
-    def pop(self, key, *default):
-        return self.__dict__.pop(key, *default)
-
-    def keys(self):
-        return self.__dict__.keys()
-
-    def values(self):
-        return self.__dict__.values()
-
-    def items(self):
-        return self.__dict__.items()
-
-    def setdefault(self, key, default=None):
-        return self.__dict__.setdefault(key, default)
-
-    def update(self, *args, **kwargs):
-        self.__dict__.update(*args, **kwargs)
 
     def __copy__(self):
         return copy_object(self, dict(self.__dict__))
@@ -211,6 +185,9 @@ class Namespace(Instance):
         new = new_object(cls)
         new.__dict__.update(kwargs)
         return new
+
+    def __contains__(self, key):
+        return key in self.__dict__
 
     def __eq__(self, other):
         return isinstance(other, Namespace) and self.__dict__ == other.__dict__
@@ -255,8 +232,35 @@ class DictInstance(dict, metaclass=ClassMeta):
         return new
 
 
+class OrderedInstance(OrderedDict, metaclass=ClassMeta):
+    """An instance of a subclass of OrderedDict."""
+
+    _make, __copy__, __deepcopy__ = DictInstance._make, DictInstance.copy, DictInstance.__deepcopy__
+    copy = __copy__
+
+
+FAMILIES["ordered"] = OrderedInstance
+
+
 class DotDict(DictInstance):
-    """A dict whose items are attributes too; dicts put into it become such dicts."""
+    """`anemoi.utils.config.DotDict`: items are attributes too, and dicts put in by either become such dicts."""
+
+    @classmethod
+    def _make(cls, *args, **kwargs):
+        new = dict.__new__(cls)
+        dict.update(new, *args, **kwargs)
+        for key, value in list(dict.items(new)):
+            dict.__setitem__(new, key, cls.convert_to_nested_dot_dict(value))
+        return new
+
+    @classmethod
+    def convert_to_nested_dot_dict(cls, value):
+        own = class_for("anemoi.utils.config", "DotDict", True)
+        if isinstance(value, dict) or _is_config(value, "DictConfig"):
+            return own._make(value)
+        if isinstance(value, (list, tuple)) or _is_config(value, "ListConfig"):
+            return [own._make(item) if isinstance(item, dict) or _is_config(item, "DictConfig") else item for item in value]
+        return value
 
     def __getattr__(self, name):
         try:
@@ -267,30 +271,16 @@ class DotDict(DictInstance):
     def __setattr__(self, name, value):
         self[name] = value
 
-    def __delattr__(self, name):
-        try:
-            del self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
     def __setitem__(self, key, value):
-        dict.__setitem__(self, key, self._inside(value))
+        dict.__setitem__(self, key, self.convert_to_nested_dot_dict(value))
 
-    def _inside(self, value):
-        if type(value) is dict:
-            return type(self)._make(value)
-        if type(value) is list:
-            return [self._inside(item) for item in value]
-        return value
+    def __repr__(self):
+        return f"DotDict({dict.__repr__(self)})"
 
-    def setdefault(self, key, default=None):
-        if key not in self:
-            self[key] = default
-        return self[key]
 
-    def update(self, *args, **kwargs):
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
+def _is_config(value, name):
+    path = _paths.get(type(value))
+    return path is not None and path[0].startswith("omegaconf.") and path[1] == name
 
 
 class _MissingMeta(ClassMeta):
@@ -307,13 +297,14 @@ class MissingAttribute(metaclass=_MissingMeta):
 
 class _ModuleMeta(type):
     def __instancecheck__(cls, instance):
-        return isinstance(instance, Object) and "_modules" in instance.__dict__ and "_parameters" in instance.__dict__
+        return isinstance(instance, FAMILIES["module"])
 
 
 class Module(metaclass=_ModuleMeta):
     """`torch.nn.Module`: every instance that keeps parameters and modules as one does."""
 
 
+_families = {}
 _classes = {}
 _paths = {}
 _values = {}
@@ -339,22 +330,36 @@ for _path, _class in _BUILTIN.items():
 
 def class_for(module, name, is_dict):
     """The class that instances of this path have."""
-    path = (module, name)
+    family = _families.get((module, name), "")
+    is_dict = is_dict or issubclass(_BASES.get((module, name), Instance), dict)
+    path = (module, name, family if family == "ordered" else "dict" if is_dict or family == "dict" else family)
     found = _classes.get(path)
     if found is None:
-        found = _BUILTIN.get(path) if is_dict else None
+        found = _BUILTIN.get(path[:2]) if path[2] in ("dict", "ordered") else None
         if found is None:
             if module.split(".")[0] == "omegaconf":
                 import omegaconf
 
                 base = omegaconf.BASES.get(name, Instance)
             else:
-                base = _BASES.get(path) or (DictInstance if is_dict else Instance)
+                plain = DictInstance if path[2] == "dict" else Instance
+                base = _BASES.get(path[:2]) or FAMILIES.get(family) or plain
             leaf = name.rpartition(".")[2]
             found = ClassMeta(leaf, (base,), {"__module__": module, "__qualname__": name})
-            _paths[found] = path
+            _paths[found] = path[:2]
         _classes[path] = found
     return found
+
+
+def set_families(families):
+    """What the checkpoint's graph tells of classes: module, name and family of each."""
+    _families.clear()
+    for module, name, family in families:
+        _families[module, name] = family
+    if "value" in _families.values():
+        from ckstore_families import know_enumerations
+
+        know_enumerations()
 
 
 def value_of(module, name):
@@ -367,6 +372,13 @@ def value_of(module, name):
             import torch
 
             found = torch.named_value(name)
+        if found is None and module in ("numpy", "datetime", "pathlib"):
+            __import__(module)
+            found = sys.modules[module].__dict__.get(name)
+        if found is None and module in ("collections", "functools"):
+            import ckstore_values
+
+            found = getattr(sys.modules[module], name, None)
         if found is None:
             found = class_for(module, name, False)
         _values[path] = found

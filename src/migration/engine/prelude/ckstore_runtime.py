@@ -3,6 +3,8 @@
 import sys
 
 import _ckstore
+import ckstore_families
+import ckstore_modules
 import ckstore_objects
 
 # Modules of the standard library that touch the host, or that nobody supplies here.
@@ -10,10 +12,10 @@ _HOST = frozenset(
     """
     aifc antigravity array asynchat asyncio asyncore atexit audioop base64 bdb binascii bz2 cProfile calendar cgi cgitb
     chunk cmath cmd code codeop colorsys compileall compression concurrent configparser contextvars crypt csv ctypes
-    curses datetime dbm decimal difflib dis distutils doctest email ensurepip faulthandler fcntl filecmp fileinput
+    curses dbm decimal difflib dis distutils doctest email ensurepip faulthandler fcntl filecmp fileinput
     ftplib gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib hmac html http idlelib imaplib imghdr
     imp ipaddress linecache locale lzma mailbox mailcap marshal mimetypes mmap modulefinder msilib msvcrt
-    multiprocessing netrc nis nntplib nt ntpath nturl2path opcode optparse os ossaudiodev parser pathlib pdb pickle
+    multiprocessing netrc nis nntplib nt ntpath nturl2path opcode optparse os ossaudiodev parser pdb pickle
     pickletools pipes pkgutil platform plistlib poplib posix posixpath profile pstats pty pwd py_compile pyclbr
     pydoc queue quopri random readline resource rlcompleter runpy sched secrets select selectors shelve shlex shutil
     signal site smtpd smtplib sndhdr socket socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl stat
@@ -21,7 +23,7 @@ _HOST = frozenset(
     termios test threading time timeit tkinter tokenize tomllib trace traceback tracemalloc tty turtle
     turtledemo unicodedata unittest urllib uu uuid venv wave webbrowser winreg winsound wsgiref xdrlib xml xmlrpc
     zipapp zipfile zlib zoneinfo
-    numpy pandas scipy xarray requests yaml h5py zarr dask psutil boto3 botocore s3fs fsspec httpx aiohttp
+    pandas scipy xarray requests yaml h5py zarr dask psutil boto3 botocore s3fs fsspec httpx aiohttp
     tensorflow jax safetensors transformers
     """.split()
 )
@@ -38,7 +40,13 @@ def unavailable(name):
     return missing(name, f"`{name}` is not available in the sandbox", NotImplementedError)
 
 
+def refusal(name, message):
+    """The exception for something that a checkpoint cannot tell or hold."""
+    return missing(name, message, NotImplementedError)
+
+
 ckstore_objects.unavailable = unavailable
+ckstore_objects.refusal = refusal
 
 
 class _Finder:
@@ -68,6 +76,13 @@ _spec = None
 _OURS = frozenset()
 
 
+class _Absent(type(sys)):
+    """In place of a module of the host."""
+
+    def __getattr__(self, name):
+        raise unavailable(f"{self.__name__}.{name}")
+
+
 class _Printed:
     """Where `print` goes."""
 
@@ -93,7 +108,15 @@ def harden():
 
     _spec = _frozen_importlib.ModuleSpec
     _collections.OrderedDict = ckstore_objects.OrderedDict
+    # `contextlib` names the system's module for one class of its own.
+    sys.modules["os"] = _Absent("os")
+    import contextlib  # noqa: F401
+    import types
+
+    del sys.modules["os"]
+    types.SimpleNamespace = ckstore_objects.class_for("types", "SimpleNamespace", False)
     _OURS = frozenset(("ckstore_objects", "ckstore_runtime", "ckstore_tensor", "inspect", "logging", "math", "argparse", "collections"))
+    _OURS |= frozenset(("ckstore_families", "ckstore_modules", "ckstore_values", "datetime", "fnmatch", "io", "warnings", "numpy", "pathlib"))
     # What is not among the kept modules cannot come back.
     for name in ("time", "marshal", "gc", "atexit"):
         sys.modules.pop(name, None)

@@ -1,5 +1,6 @@
 //! What Python would make of a node.
 
+use super::family::Family;
 use crate::value::{Graph, Kind, NodeId, Tail};
 
 /// What Python would make of a node.
@@ -28,6 +29,10 @@ pub(super) enum Form {
     DictObject(NodeId),
     /// Any other instance; its class.
     Object(NodeId),
+    /// A class that is written as `getattr(Outer, "Inner")`.
+    Named,
+    /// A value that is made by a call and that the prelude knows, or that a class makes of plain values alone.
+    Made(NodeId),
     /// A tensor, itself or wrapped as a parameter; the tensor.
     Tensor(NodeId),
     /// A `torch.Size`; the tuple.
@@ -45,8 +50,8 @@ pub(super) fn modern_module(module: &str) -> &str {
     }
 }
 
-/// What Python would make of a node. `is_dict` tells whether a global is a known subclass of dict.
-pub(super) fn form(graph: &Graph, id: NodeId, is_dict: impl Fn(NodeId) -> bool) -> Form {
+/// What Python would make of a node. `family` tells what is known of a class.
+pub(super) fn form(graph: &Graph, id: NodeId, family: impl Fn(NodeId) -> Option<Family>) -> Form {
     let node = graph.node(id);
     let only = |allowed: fn(&Tail) -> bool| {
         node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)))
@@ -73,10 +78,10 @@ pub(super) fn form(graph: &Graph, id: NodeId, is_dict: impl Fn(NodeId) -> bool) 
         Kind::Dict if only(|step| matches!(step, Tail::Set(..))) => Form::Dict,
         Kind::Set if only(|step| matches!(step, Tail::Add(_))) => Form::Set,
         Kind::Tensor(_) if node.tail.is_empty() => Form::Tensor(id),
-        Kind::Reduce { callee, args } => reduced(graph, id, *callee, *args, is_dict),
-        Kind::NewObj { class, .. } | Kind::NewObjEx { class, .. } => instance(graph, id, *class, is_dict),
+        Kind::Reduce { callee, args } => reduced(graph, id, *callee, *args, family),
+        Kind::NewObj { class, .. } | Kind::NewObjEx { class, .. } => instance(graph, id, *class, family),
         Kind::Instance(parts) => match parts.first() {
-            Some(class) => instance(graph, id, *class, is_dict),
+            Some(class) => instance(graph, id, *class, family),
             None => Form::Opaque,
         },
         _ => Form::Opaque,
@@ -88,9 +93,9 @@ fn reduced(
     id: NodeId,
     callee: NodeId,
     args: NodeId,
-    is_dict: impl Fn(NodeId) -> bool,
+    family: impl Fn(NodeId) -> Option<Family>,
 ) -> Form {
-    let Some((module, name)) = graph.as_global(callee) else { return Form::Opaque };
+    let Some((module, name)) = graph.as_global(callee) else { return instance(graph, id, callee, family) };
     let Kind::Tuple(args) = graph.kind(args) else { return Form::Opaque };
     let bare = graph.node(id).tail.is_empty();
     match (modern_module(module), name, args.as_slice()) {
@@ -115,22 +120,57 @@ fn reduced(
             Form::Object(*class)
         }
         ("copyreg", _, [class, ..]) if graph.as_global(*class).is_some() => {
-            instance(graph, id, *class, is_dict)
+            instance(graph, id, *class, family)
         }
         // `numpy.ndarray` and the like name their class first.
+        ("builtins", "getattr", [_, _]) if bare && family(id).is_some() => Form::Named,
+        (module, name, _) if is_made(module, name) && builds_once(graph, id) => Form::Made(callee),
         (_, "_reconstruct", [class, ..]) if graph.as_global(*class).is_some() => Form::Object(*class),
-        _ => instance(graph, id, callee, is_dict),
+        _ => instance(graph, id, callee, family),
     }
 }
 
-fn instance(graph: &Graph, id: NodeId, class: NodeId, is_dict: impl Fn(NodeId) -> bool) -> Form {
-    if graph.as_global(class).is_none() {
-        return Form::Opaque;
+fn instance(graph: &Graph, id: NodeId, class: NodeId, family: impl Fn(NodeId) -> Option<Family>) -> Form {
+    match family(class) {
+        Some(Family::Dict | Family::Ordered) if items_then_state(graph, id) => Form::DictObject(class),
+        Some(Family::Value | Family::Tuple) if graph.node(id).tail.is_empty() => Form::Made(class),
+        Some(_) => Form::Object(class),
+        None => Form::Opaque,
     }
-    if is_dict(class) && items_then_state(graph, id) {
-        return Form::DictObject(class);
-    }
-    Form::Object(class)
+}
+
+/// Callables whose results the prelude can make and take apart.
+fn is_made(module: &str, name: &str) -> bool {
+    matches!(
+        (module, name),
+        ("collections", "deque" | "Counter")
+            | ("functools", "partial")
+            | ("builtins", "complex" | "range" | "xrange" | "slice")
+            | ("fractions", "Fraction")
+            | ("torch", "device")
+            | ("datetime", "date" | "datetime" | "time" | "timedelta" | "timezone")
+            | (
+                "pathlib" | "pathlib._local",
+                "PosixPath" | "WindowsPath" | "PurePosixPath" | "PureWindowsPath"
+            )
+            | ("numpy", "dtype")
+            | ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct" | "scalar")
+    )
+}
+
+/// Whether a node is at most appended to and built once.
+fn builds_once(graph: &Graph, id: NodeId) -> bool {
+    let steps = &graph.node(id).tail;
+    steps.iter().all(|step| matches!(step, Tail::Append(_) | Tail::Build(_)))
+        && steps.iter().filter(|step| matches!(step, Tail::Build(_))).count() < 2
+}
+
+/// The state that a node is built with.
+pub(super) fn built(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    graph.node(id).tail.iter().find_map(|step| match step {
+        Tail::Build(state) => Some(*state),
+        _ => None,
+    })
 }
 
 /// The bytes of a node that is bytes or is written as `_codecs.encode(text, "latin1")`.
@@ -151,6 +191,27 @@ pub(super) fn bytes_of(graph: &Graph, id: NodeId) -> Option<Vec<u8>> {
         }
         _ => None,
     }
+}
+
+/// Deepest nesting of classes in classes that is looked through.
+const MAX_NESTING: usize = 64;
+
+/// Module and name of a class, also where it is written as `getattr(Outer, "Inner")`.
+pub(super) fn class_path(graph: &Graph, mut id: NodeId) -> Option<(String, String)> {
+    let mut inner = Vec::new();
+    for _ in 0..MAX_NESTING {
+        if let Some((module, name)) = graph.as_global(id) {
+            let name = inner.iter().rev().fold(name.to_owned(), |path, step| format!("{path}.{step}"));
+            return Some((modern_module(module).to_owned(), name));
+        }
+        let Kind::Reduce { callee, args } = graph.kind(id) else { return None };
+        let Some(("__builtin__" | "builtins", "getattr")) = graph.as_global(*callee) else { return None };
+        let Kind::Tuple(args) = graph.kind(*args) else { return None };
+        let &[outer, name] = args.as_slice() else { return None };
+        inner.push(graph.as_str(name)?);
+        id = outer;
+    }
+    None
 }
 
 fn is_tuple_of_ints(graph: &Graph, id: NodeId) -> bool {
@@ -191,6 +252,8 @@ pub(super) enum State {
     None,
     /// In this dict.
     Attributes(NodeId),
+    /// In slots, which the prelude shows.
+    Slots,
     /// In a form that only its class understands.
     Private,
 }
@@ -208,10 +271,14 @@ pub(super) fn state(graph: &Graph, id: NodeId) -> State {
     }
     if let Kind::Tuple(pair) = graph.kind(first)
         && let [attributes, slots] = pair.as_slice()
-        && is_plain_dict(graph, *attributes)
-        && (is_plain_dict(graph, *slots) || matches!(graph.kind(*slots), Kind::None))
     {
-        return State::Attributes(*attributes);
+        match (graph.kind(*attributes), graph.kind(*slots)) {
+            (Kind::Dict, Kind::None) if is_plain_dict(graph, *attributes) => {
+                return State::Attributes(*attributes);
+            }
+            (Kind::Dict | Kind::None, Kind::Dict) if is_plain_dict(graph, *slots) => return State::Slots,
+            _ => {}
+        }
     }
     if !is_plain_dict(graph, first) {
         return State::Private;

@@ -16,7 +16,7 @@ use num_bigint::BigInt;
 use super::super::Computed;
 use super::super::pipe::{Answer, Failure};
 use super::failure::Stop;
-use super::form::{self, Form, State, modern_module, state};
+use super::form::{self, Form, State, class_path, modern_module, state};
 use super::host::{Host, address, is_exactly};
 use super::native::_ckstore::{Object, TensorBase};
 use super::tensor::{Source, parameter_grad, storage_class};
@@ -53,6 +53,19 @@ struct Freezer<'a> {
     memories: HashMap<usize, StorageRef>,
     known_classes: HashMap<usize, Option<(String, String)>>,
     next_key: u64,
+    /// Objects that were made here: their addresses must stay their own.
+    alive: Vec<PyObjectRef>,
+}
+
+/// How a value is made that is neither plain nor an instance with attributes.
+struct Parts {
+    module: String,
+    name: String,
+    args: PyObjectRef,
+    state: Option<PyObjectRef>,
+    items: Vec<PyObjectRef>,
+    /// Whether its class makes it bare, and not a call.
+    bare: bool,
 }
 
 /// The edits that make the graph into what the script returned. `moved` are globals that were renamed.
@@ -96,6 +109,15 @@ impl<'a> Freezer<'a> {
                 globals.entry((modern_module(module).to_owned(), name.clone())).or_insert(id);
             }
         }
+        for (place, object) in host.graph().nodes.iter().enumerate() {
+            let id = NodeId(u32::try_from(place).expect("node ids have 32 bits"));
+            if matches!(object.kind, Kind::Reduce { .. })
+                && host.form(id) == Form::Named
+                && let Some(path) = class_path(host.graph(), id)
+            {
+                globals.entry(path).or_insert(id);
+            }
+        }
         let keys = host.graph().storages.iter().filter_map(|storage| storage.key.parse::<u64>().ok());
         Freezer {
             host,
@@ -112,6 +134,7 @@ impl<'a> Freezer<'a> {
             memories: HashMap::new(),
             known_classes: HashMap::new(),
             next_key: keys.max().map_or(0, |key| key.saturating_add(1)),
+            alive: Vec::new(),
         }
     }
 
@@ -177,12 +200,103 @@ impl<'a> Freezer<'a> {
         if let Some(path) = self.named_value(object)? {
             return Ok(self.global(&path.0, &path.1));
         }
+        if let Some(parts) = self.parts(object, false)? {
+            let id = self.add(Kind::None);
+            self.fresh.insert(at, id);
+            self.visited.insert(id);
+            let node = self.assembled(&parts, None, trail)?;
+            self.put(id, node);
+            return Ok(id);
+        }
         let kind = self.made(object, trail)?;
         let id = self.add(kind);
         self.fresh.insert(at, id);
         self.visited.insert(id);
         self.work.push((Work::Object(object.to_owned(), id), trail));
         Ok(id)
+    }
+
+    /// How the prelude takes a value apart; nothing for plain values, and for what is as it was shown.
+    fn parts(&mut self, object: &PyObject, is_shown: bool) -> Result<Option<Parts>, Stop> {
+        let types = &self.vm.ctx.types;
+        let plain =
+            [types.list_type, types.dict_type, types.set_type, types.frozenset_type, types.tuple_type];
+        if plain.into_iter().any(|plain| is_exactly(object, plain)) {
+            return Ok(None);
+        }
+        let vm = self.vm;
+        let core = self.host.numpy_core();
+        let parts = vm.call_method(&self.host.values, "taken", (object.to_owned(), is_shown, core))?;
+        let Some(tuple) = parts.downcast_ref::<PyTuple>() else { return Ok(None) };
+        let parts_of = tuple.as_slice();
+        let [module, name, args, state, items, bare @ ..] = parts_of else { return Ok(None) };
+        let text = |part: &PyObjectRef| part.clone().try_into_value::<String>(vm);
+        let no_state = self.host.python.get_attr("NO_STATE", vm)?;
+        let items = match items.downcast_ref::<PyList>() {
+            Some(list) => list.borrow_vec().to_vec(),
+            None => Vec::new(),
+        };
+        let made = Parts {
+            module: text(module)?,
+            name: text(name)?,
+            args: args.clone(),
+            state: (!state.is(&no_state)).then(|| state.clone()),
+            items,
+            bare: !bare.is_empty(),
+        };
+        self.alive.push(parts.clone());
+        Ok(Some(made))
+    }
+
+    /// The node of a value that was taken apart; `old` is the one that it had.
+    fn assembled(&mut self, parts: &Parts, old: Option<&Node>, trail: usize) -> Result<Node, Stop> {
+        let callee = match old.map(|node| &node.kind) {
+            Some(Kind::Reduce { callee, .. }) => *callee,
+            _ => self.global(&parts.module, &parts.name),
+        };
+        let args = self.id_of(&parts.args, trail)?;
+        let kind = match parts.bare {
+            true => Kind::NewObj { class: callee, args },
+            false => Kind::Reduce { callee, args },
+        };
+        let mut tail = Vec::new();
+        if let Some(state) = &parts.state {
+            tail.push(Tail::Build(self.id_of(state, trail)?));
+        }
+        tail.extend(self.ids(&parts.items, trail)?.into_iter().map(Tail::Append));
+        Ok(Node { kind, tail })
+    }
+
+    /// A value that was made by a call, as it is now.
+    fn remade(&mut self, object: &PyObject, id: NodeId, trail: usize) -> Result<(), Stop> {
+        let shell = object.downcast_ref::<Object>().is_some();
+        let parts = if shell { None } else { self.parts(object, true)? };
+        let Some(parts) = parts else {
+            self.pass(id, trail);
+            return Ok(());
+        };
+        let before = self.graph().elements(id).collect::<Vec<_>>();
+        if parts.state.is_none() {
+            // Only what is appended to it can have changed.
+            let mut items = Vec::with_capacity(parts.items.len());
+            for (place, item) in parts.items.iter().enumerate() {
+                let old = before.get(place).copied();
+                items.push(self.item(item, old, trail, Label::Place(place))?);
+            }
+            if items != before {
+                self.retail(id, items.into_iter().map(Tail::Append).collect(), |step| {
+                    matches!(step, Tail::Append(_))
+                });
+            }
+            if let Kind::Reduce { args, .. } = self.graph().kind(id) {
+                self.enter(*args, trail, Label::State);
+            }
+            return Ok(());
+        }
+        let old = self.graph().node(id);
+        let node = self.assembled(&parts, Some(old), trail)?;
+        self.put(id, node);
+        Ok(())
     }
 
     /// How a new container or instance is made, before it is filled.
@@ -211,6 +325,7 @@ impl<'a> Freezer<'a> {
             && name == "Size"
         {
             let extents = self.vm.ctx.new_tuple(extents.as_slice().to_vec());
+            self.alive.push(extents.clone().into());
             let extents = self.ids(extents.as_slice(), trail)?;
             let inner = self.add(Kind::Tuple(extents));
             let (callee, args) = (self.global(&module, &name), self.add(Kind::Tuple(vec![inner])));
@@ -282,6 +397,15 @@ impl<'a> Freezer<'a> {
         let path = (modern_module(module).to_owned(), name.to_owned());
         if let Some(id) = self.globals.get(&path) {
             return *id;
+        }
+        if let Some((outer, inner)) = name.rsplit_once('.') {
+            // A dotted name is one that protocols below 4 cannot say.
+            let outer = self.global(module, outer);
+            let (callee, inner) = (self.global("builtins", "getattr"), self.add(Kind::Str(inner.to_owned())));
+            let args = self.add(Kind::Tuple(vec![outer, inner]));
+            let id = self.add(Kind::Reduce { callee, args });
+            self.globals.insert(path, id);
+            return id;
         }
         let id = self.add(Kind::Global { module: path.0.clone(), name: path.1.clone() });
         self.globals.insert(path, id);
@@ -386,6 +510,7 @@ impl<'a> Freezer<'a> {
             | Form::FrozenSetOf(_)
             | Form::EncodedBytes
             | Form::Size(_)
+            | Form::Named
             | Form::Opaque => {
                 self.pass(id, trail);
                 Ok(())
@@ -410,6 +535,7 @@ impl<'a> Freezer<'a> {
                 self.dict(object, id, trail)
             }
             Form::Object(_) => self.instance(object, id, trail),
+            Form::Made(_) => self.remade(object, id, trail),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the worker knows while its script runs: the graph, and which Python object is which node.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Read;
 
 use rustpython_vm::builtins::PyTypeRef;
@@ -9,10 +9,11 @@ use rustpython_vm::{AsObject, PyObject, PyObjectRef, PyResult, VirtualMachine};
 
 use super::super::Expr;
 use super::super::pipe::{FromWorker, Reply, receive};
-use super::form::{Form, form, modern_module};
+use super::family::{Family, families};
+use super::form::{Form, class_path, form, modern_module};
 use super::say;
 use super::tensor::Tensors;
-use crate::value::{Graph, NodeId, Tail};
+use crate::value::{Graph, Kind, NodeId};
 
 /// What the worker knows while its script runs.
 pub(super) struct Host {
@@ -28,8 +29,10 @@ pub(super) struct Host {
     message_bytes: u64,
     /// The `ckstore_objects` module.
     pub python: PyObjectRef,
+    /// The `ckstore_values` module.
+    pub values: PyObjectRef,
     classes: RefCell<HashMap<NodeId, PyTypeRef>>,
-    dict_classes: OnceCell<HashSet<NodeId>>,
+    families: OnceCell<HashMap<NodeId, Family>>,
     replies: RefCell<Box<dyn Read>>,
 }
 
@@ -56,6 +59,7 @@ impl Host {
     pub(super) fn open(
         graph: &Graph,
         python: PyObjectRef,
+        values: PyObjectRef,
         replies: Box<dyn Read>,
         printed_bytes: u64,
         message_bytes: u64,
@@ -68,8 +72,9 @@ impl Host {
             printed_bytes: usize::try_from(printed_bytes).unwrap_or(usize::MAX),
             message_bytes,
             python,
+            values,
             classes: RefCell::new(HashMap::new()),
-            dict_classes: OnceCell::new(),
+            families: OnceCell::new(),
             replies: RefCell::new(replies),
             graph: OnceCell::new(),
         };
@@ -78,7 +83,7 @@ impl Host {
 
     /// Gives the checkpoint, once.
     pub(super) fn set_graph(&self, graph: Graph) {
-        let _ = self.dict_classes.set(dict_classes(&graph));
+        let _ = self.families.set(families(&graph));
         let _ = self.graph.set(graph);
     }
 
@@ -87,10 +92,33 @@ impl Host {
         self.graph.get().expect("set before anything of it is shown")
     }
 
+    /// Tells the prelude what a graph's instances say of their classes.
+    pub(super) fn tell_families(&self, graph: &Graph, vm: &VirtualMachine) -> PyResult<()> {
+        let known: Vec<PyObjectRef> = families(graph)
+            .into_iter()
+            .filter_map(|(class, family)| Some((class_path(graph, class)?, family)))
+            .map(|((module, name), family)| {
+                let parts = [module.as_str(), name.as_str(), family.name()];
+                vm.ctx.new_tuple(parts.map(|part| vm.ctx.new_str(part).into()).into()).into()
+            })
+            .collect();
+        vm.call_method(&self.python, "set_families", (vm.ctx.new_list(known),))?;
+        Ok(())
+    }
+
+    pub(super) fn family(&self, class: NodeId) -> Option<Family> {
+        self.families.get()?.get(&class).copied()
+    }
+
+    /// How the checkpoint calls the core of numpy, which was renamed once.
+    pub(super) fn numpy_core(&self) -> &'static str {
+        let old =
+            |kind: &Kind| matches!(kind, Kind::Global { module, .. } if module.starts_with("numpy.core."));
+        if self.graph().nodes.iter().any(|node| old(&node.kind)) { "numpy.core" } else { "numpy._core" }
+    }
+
     pub(super) fn form(&self, id: NodeId) -> Form {
-        form(self.graph(), id, |class| {
-            self.dict_classes.get().is_some_and(|classes| classes.contains(&class))
-        })
+        form(self.graph(), id, |class| self.family(class))
     }
 
     pub(super) fn object(&self, id: NodeId) -> Option<PyObjectRef> {
@@ -102,8 +130,9 @@ impl Host {
         if let Some(class) = self.classes.borrow().get(&global) {
             return Ok(class.clone());
         }
-        let (module, name) = self.graph().as_global(global).unwrap_or(("ckstore", "Opaque"));
-        let class = self.class_named(module, name, is_dict, vm)?;
+        let (module, name) =
+            class_path(self.graph(), global).unwrap_or_else(|| ("ckstore".to_owned(), "Opaque".to_owned()));
+        let class = self.class_named(&module, &name, is_dict, vm)?;
         self.classes.borrow_mut().insert(global, class.clone());
         Ok(class)
     }
@@ -150,20 +179,6 @@ impl Host {
         let room = self.printed_bytes.saturating_sub(printed.len());
         printed.push_str(&text[..text.floor_char_boundary(room)]);
     }
-}
-
-/// Globals of which some instance is filled with items by key: subclasses of dict.
-fn dict_classes(graph: &Graph) -> HashSet<NodeId> {
-    let mut paths = HashSet::new();
-    paths.insert(("anemoi.utils.config", "DotDict"));
-    let ids =
-        || (0..graph.nodes.len()).map(|place| NodeId(u32::try_from(place).expect("node ids have 32 bits")));
-    for id in ids() {
-        if graph.node(id).tail.iter().any(|step| matches!(step, Tail::Set(..))) {
-            paths.extend(graph.class_of(id));
-        }
-    }
-    ids().filter(|id| graph.as_global(*id).is_some_and(|path| paths.contains(&path))).collect()
 }
 
 /// Whether an object is of exactly this class.

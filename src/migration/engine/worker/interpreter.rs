@@ -49,6 +49,7 @@ const FROZEN_MODULES: &[&str] = &[
     "_opcode_metadata",
     "_py_abc",
     "_py_warnings",
+    "_pydatetime",
     "_thread",
     "_weakrefset",
     "abc",
@@ -90,21 +91,31 @@ const FROZEN_MODULES: &[&str] = &[
 const RECURSION_LIMIT: usize = 900;
 
 /// Our own modules. They are compiled when ckstore is; the texts are named here so that a change of one is seen.
-const _: [&str; 14] = [
+const _: [&str; 24] = [
     include_str!("../prelude/anemoi/__init__.py"),
     include_str!("../prelude/anemoi/models/__init__.py"),
     include_str!("../prelude/anemoi/models/migrations/__init__.py"),
     include_str!("../prelude/argparse.py"),
+    include_str!("../prelude/ckstore_families.py"),
+    include_str!("../prelude/ckstore_modules.py"),
     include_str!("../prelude/ckstore_objects.py"),
     include_str!("../prelude/ckstore_runtime.py"),
     include_str!("../prelude/ckstore_tensor.py"),
+    include_str!("../prelude/ckstore_values.py"),
     include_str!("../prelude/collections/_defaultdict.py"),
+    include_str!("../prelude/datetime.py"),
+    include_str!("../prelude/fnmatch.py"),
     include_str!("../prelude/inspect.py"),
+    include_str!("../prelude/io.py"),
     include_str!("../prelude/logging.py"),
     include_str!("../prelude/math.py"),
+    include_str!("../prelude/numpy/__init__.py"),
+    include_str!("../prelude/numpy/_types.py"),
     include_str!("../prelude/omegaconf/__init__.py"),
+    include_str!("../prelude/pathlib.py"),
     include_str!("../prelude/torch/__init__.py"),
     include_str!("../prelude/torch/nn/__init__.py"),
+    include_str!("../prelude/warnings.py"),
 ];
 
 /// Runs a task to its last word.
@@ -163,13 +174,19 @@ fn is_kept(name: &str) -> bool {
 const OUR_MODULES: &[&str] = &[
     "anemoi",
     "argparse",
+    "ckstore_families",
+    "ckstore_modules",
     "ckstore_objects",
     "ckstore_runtime",
     "ckstore_tensor",
+    "ckstore_values",
+    "datetime",
     "inspect",
     "logging",
     "math",
+    "numpy",
     "omegaconf",
+    "pathlib",
     "torch",
 ];
 
@@ -197,7 +214,10 @@ fn script(
         Failure::Syntax { line: u32::try_from(line).unwrap_or(0), message: error.to_string() }
     })?;
     let python = vm.import("ckstore_objects", 0)?;
-    let host = Host::open(&task.graph, python, replies, task.printed_bytes, task.message_bytes);
+    let values = vm.import("ckstore_values", 0)?;
+    let modules = vm.import("ckstore_modules", 0)?;
+    let host = Host::open(&task.graph, python, values, replies, task.printed_bytes, task.message_bytes);
+    host.tell_families(&task.graph, vm)?;
     let class = vm.import("torch", 0)?.get_attr("Tensor", vm)?;
     host.tensors.set_class(class.downcast().map_err(|_| vm.new_type_error("no class".to_owned()))?);
 
@@ -219,6 +239,7 @@ fn script(
             })?;
         }
         moved = moves.apply(&mut task.graph);
+        host.tell_families(&task.graph, vm)?;
     }
 
     host.set_graph(std::mem::take(&mut task.graph));
@@ -228,7 +249,9 @@ fn script(
             other => other,
         }
     })?;
+    vm.call_method(&modules, "open_root", (root.clone(),))?;
     let result = vm.call_method(runtime, "call", (function, root.clone()))?;
+    vm.call_method(&modules, "commit", ())?;
     let (result, wanted_model): (PyObjectRef, bool) = pair(vm, &result)?;
     let is_dict = |object: &PyObjectRef| object.downcast_ref::<PyDict>().is_some();
     if !(result.class().is(root.class()) || (is_dict(&result) && is_dict(&root))) {

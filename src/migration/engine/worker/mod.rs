@@ -3,6 +3,7 @@
 //! Everything here runs in the child. Any abnormal end of it is an error of the script, never of ckstore.
 
 mod failure;
+mod family;
 mod form;
 mod freeze;
 mod host;

@@ -4,7 +4,7 @@ use rustpython_vm as vm;
 
 #[vm::pymodule(name = "_ckstore")]
 pub(super) mod _ckstore {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     use rustpython_vm::builtins::{PyDict, PyStr, PyStrRef, PyTupleRef, PyTypeRef};
@@ -29,11 +29,22 @@ pub(super) mod _ckstore {
         pub template: Option<NodeId>,
         /// Whether its attributes are there.
         pub loaded: Cell<bool>,
+        /// The state that it will be pickled with, where that is more than its attributes and a script made it.
+        pub state: RefCell<Option<PyObjectRef>>,
     }
 
     impl Object {
         pub(crate) fn of(id: NodeId) -> Object {
-            Object { node: Cell::new(Some(id)), template: None, loaded: Cell::new(false) }
+            Object {
+                node: Cell::new(Some(id)),
+                template: None,
+                loaded: Cell::new(false),
+                state: RefCell::new(None),
+            }
+        }
+
+        fn made(template: Option<NodeId>) -> Object {
+            Object { node: Cell::new(None), template, loaded: Cell::new(true), state: RefCell::new(None) }
         }
 
         fn load(zelf: &Py<Self>, vm: &VirtualMachine) -> PyResult<()> {
@@ -139,7 +150,7 @@ pub(super) mod _ckstore {
         if !class.fast_issubclass(Object::class(&vm.ctx)) {
             return Err(vm.new_type_error("not a class of the checkpoint".to_owned()));
         }
-        let payload = Object { node: Cell::new(None), template: None, loaded: Cell::new(true) };
+        let payload = Object::made(None);
         Ok(PyRef::new_ref(payload, class, Some(vm.ctx.new_dict())).into())
     }
 
@@ -148,31 +159,39 @@ pub(super) mod _ckstore {
     fn copy_object(object: PyRef<Object>, attributes: PyRef<PyDict>, vm: &VirtualMachine) -> PyResult {
         Object::load(&object, vm)?;
         let template = object.node.get().or(object.template);
-        let payload = Object { node: Cell::new(None), template, loaded: Cell::new(true) };
+        let payload = Object::made(template);
         Ok(PyRef::new_ref(payload, object.class().to_owned(), Some(attributes)).into())
     }
 
-    /// Whether the attributes of an instance can be changed.
+    /// The whole state that an instance was pickled with, or is to be.
     #[pyfunction]
-    fn is_private(object: PyRef<Object>, vm: &VirtualMachine) -> PyResult<bool> {
+    fn outer_state(object: PyRef<Object>, vm: &VirtualMachine) -> PyResult {
+        if let Some(state) = &*object.state.borrow() {
+            return Ok(state.clone());
+        }
         let host = host(vm)?;
-        Ok(object.node.get().or(object.template).is_some_and(|id| {
-            super::super::form::state(host.graph(), id) == super::super::form::State::Private
-        }))
+        match object.node.get().and_then(|id| super::super::form::built(host.graph(), id)) {
+            Some(state) => host.thaw(state, vm),
+            None => Ok(vm.ctx.none()),
+        }
     }
 
-    /// Arguments with which an instance was made, where they are plain.
+    /// Says what an instance that a script made will be pickled with.
     #[pyfunction]
-    fn arguments(object: PyRef<Object>, vm: &VirtualMachine) -> PyResult {
-        let host = host(vm)?;
-        use crate::value::Kind;
-        let Some(id) = object.node.get().or(object.template) else { return Ok(vm.ctx.none()) };
-        match host.graph().kind(id) {
-            Kind::Reduce { args, .. } | Kind::NewObj { args, .. } | Kind::NewObjEx { args, .. } => {
-                host.thaw(*args, vm)
-            }
-            _ => Ok(vm.ctx.none()),
-        }
+    fn set_outer_state(object: PyRef<Object>, state: PyObjectRef) {
+        object.state.replace(Some(state));
+    }
+
+    /// The numbers that dense little-endian bytes are.
+    #[pyfunction]
+    fn decode(dtype: PyStrRef, bytes: Vec<u8>, vm: &VirtualMachine) -> PyResult<Vec<PyObjectRef>> {
+        tensor::numbers_of(&dtype.to_string_lossy(), &bytes, vm)
+    }
+
+    /// The dense little-endian bytes of numbers.
+    #[pyfunction]
+    fn encode(dtype: PyStrRef, values: Vec<PyObjectRef>, vm: &VirtualMachine) -> PyResult<Vec<u8>> {
+        tensor::bytes_of(&dtype.to_string_lossy(), &values, vm)
     }
 
     #[pyfunction]

@@ -342,11 +342,8 @@ impl Tensors {
         dtype: &str,
         vm: &VirtualMachine,
     ) -> PyResult {
+        let bytes = bytes_of(dtype, values, vm)?;
         let dtype = dtype_named(dtype, vm)?;
-        let mut bytes = Vec::new();
-        for value in values {
-            encode(dtype, Number::of(scalar(value, vm)?), &mut bytes);
-        }
         let step = self.push(Step::Literal { dtype, shape, bytes }, vm)?;
         Ok(self.result(step, None, false, vm))
     }
@@ -377,16 +374,7 @@ impl Tensors {
     pub(super) fn numbers(&self, host: &Host, of: Ref, vm: &VirtualMachine) -> PyResult<Vec<PyObjectRef>> {
         let step = self.dense(of, vm)?;
         let bytes = host.evaluate(self.expr(step), vm)?;
-        let dtype = of.handle.dtype;
-        let lanes = decode(dtype, &bytes);
-        let count = usize::try_from(of.handle.window.elements()).unwrap_or(0);
-        Ok((0..count)
-            .map(|place| match lanes.get(place) {
-                Number::Float(value) => vm.ctx.new_float(value).into(),
-                Number::Int(value) if dtype == Dtype::Bool => vm.ctx.new_bool(value != 0).into(),
-                Number::Int(value) => vm.ctx.new_int(value).into(),
-            })
-            .collect())
+        numbers_of(of.handle.dtype.name(), &bytes, vm)
     }
 
     /// A step with all that it needs, and nothing else.
@@ -416,6 +404,30 @@ impl Tensors {
     pub(super) fn elements(&self, step: StepId) -> u64 {
         self.shapes.borrow()[step as usize].elements
     }
+}
+
+/// The numbers that dense little-endian bytes are.
+pub(super) fn numbers_of(dtype: &str, bytes: &[u8], vm: &VirtualMachine) -> PyResult<Vec<PyObjectRef>> {
+    let dtype = dtype_named(dtype, vm)?;
+    let count = bytes.len() / usize::try_from(dtype.item_bytes()).unwrap_or(1);
+    let lanes = decode(dtype, bytes);
+    Ok((0..count)
+        .map(|place| match lanes.get(place) {
+            Number::Float(value) => vm.ctx.new_float(value).into(),
+            Number::Int(value) if dtype == Dtype::Bool => vm.ctx.new_bool(value != 0).into(),
+            Number::Int(value) => vm.ctx.new_int(value).into(),
+        })
+        .collect())
+}
+
+/// The dense little-endian bytes of numbers.
+pub(super) fn bytes_of(dtype: &str, values: &[PyObjectRef], vm: &VirtualMachine) -> PyResult<Vec<u8>> {
+    let dtype = dtype_named(dtype, vm)?;
+    let mut bytes = Vec::new();
+    for value in values {
+        encode(dtype, Number::of(scalar(value, vm)?), &mut bytes);
+    }
+    Ok(bytes)
 }
 
 /// Whether a parameter wants gradients, as the call that wraps its tensor says.

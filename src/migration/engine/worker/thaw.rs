@@ -7,7 +7,8 @@ use rustpython_vm::builtins::{PyDict, PyDictRef, PyFrozenSet, PyInt, PyList, PyS
 use rustpython_vm::common::wtf8::Wtf8Buf;
 use rustpython_vm::{AsObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine};
 
-use super::form::{Form, State, bytes_of, state};
+use super::family::Family;
+use super::form::{Form, State, built, bytes_of, class_path, state};
 use super::host::{Host, address};
 use super::native::_ckstore::Object;
 use crate::value::{Kind, NodeId, Tail};
@@ -58,6 +59,11 @@ impl Host {
                     if self.object(id).is_none() {
                         let object = self.close(id, vm)?;
                         self.keep(id, object);
+                        let items = self.appended(id);
+                        if self.is_refilled(id) {
+                            fill.push((id, self.form(id)));
+                            todo.extend(items.into_iter().rev().map(Todo::Enter));
+                        }
                     }
                 }
             }
@@ -80,6 +86,12 @@ impl Host {
         {
             let dict = self.thaw(attributes, vm)?;
             if let Ok(dict) = dict.downcast::<PyDict>() {
+                // `object.__setattr__` passes by the look that shows the attributes.
+                if let Some(early) = object.as_object().dict() {
+                    for (key, value) in early.items_vec() {
+                        dict.set_item(&*key, value, vm)?;
+                    }
+                }
                 let _ = object.as_object().set_dict(dict);
             }
         }
@@ -105,6 +117,9 @@ impl Host {
                 Some(items.clone())
             }
             (Form::FrozenSetOf(list), _) => Some(self.graph().elements(list).collect()),
+            (Form::Made(_), Kind::Reduce { args, .. } | Kind::NewObj { args, .. }) => {
+                Some(std::iter::once(*args).chain(built(self.graph(), id)).collect())
+            }
             _ => None,
         }
     }
@@ -129,6 +144,17 @@ impl Host {
         out
     }
 
+    /// Whether a value that is made by a call gets its content later: what it was called with was not filled yet.
+    fn is_refilled(&self, id: NodeId) -> bool {
+        let Form::Made(callee) = self.form(id) else { return false };
+        matches!(self.graph().as_global(callee), Some(("collections" | "functools", _)))
+    }
+
+    /// What is appended to a value that is made by a call.
+    pub(super) fn appended(&self, id: NodeId) -> Vec<NodeId> {
+        if matches!(self.form(id), Form::Made(_)) { self.graph().elements(id).collect() } else { Vec::new() }
+    }
+
     /// The dict of attributes of a dict subclass.
     pub(super) fn has_attributes(&self, id: NodeId, form: Form) -> Option<NodeId> {
         let dict_like = matches!(form, Form::OrderedDict | Form::DefaultDict(_) | Form::DictObject(_));
@@ -150,14 +176,37 @@ impl Host {
         }
         match form {
             Form::Tuple => Ok(vm.ctx.new_tuple(objects).into()),
+            Form::Made(callee) => self.rebuild(id, callee, objects, vm),
             _ => Ok(PyFrozenSet::from_iter(vm, objects)?.into_ref(&vm.ctx).into()),
         }
+    }
+
+    /// A value that is made by a call.
+    fn rebuild(&self, id: NodeId, callee: NodeId, parts: Vec<PyObjectRef>, vm: &VirtualMachine) -> PyResult {
+        let mut parts = parts.into_iter();
+        let args = parts.next().unwrap_or_else(|| vm.ctx.new_tuple(Vec::new()).into());
+        let made = match self.family(callee) {
+            Some(Family::Value | Family::Tuple) => {
+                let class = self.class(callee, false, vm)?;
+                vm.call_method(&self.values, "rebuild_value", (class, args))?
+            }
+            _ => {
+                let (module, name) = class_path(self.graph(), callee).unwrap_or_default();
+                let state = match parts.next() {
+                    Some(state) => state,
+                    None => self.python.get_attr("NO_STATE", vm)?,
+                };
+                vm.call_method(&self.values, "rebuild", (module, name, args, state))?
+            }
+        };
+        if vm.is_none(&made) { self.shell(id, vm) } else { Ok(made) }
     }
 
     /// An instance without attributes, for what can only be moved.
     fn shell(&self, id: NodeId, vm: &VirtualMachine) -> PyResult {
         let class = match self.form(id) {
             Form::Object(class) => self.class(class, false, vm)?,
+            Form::Made(class) if self.graph().as_global(class).is_some() => self.class(class, false, vm)?,
             _ => self.class_named("ckstore", "Opaque", false, vm)?,
         };
         let payload = Object::of(id);
@@ -188,9 +237,16 @@ impl Host {
                 let extents = self.thaw(extents, vm)?;
                 vm.call_method(&self.python, "size_of", (extents,))?
             }
-            Form::Object(_) | Form::Opaque | Form::Tuple | Form::FrozenSet | Form::FrozenSetOf(_) => {
-                return self.shell(id, vm);
+            Form::Named => {
+                let (module, name) = class_path(self.graph(), id).unwrap_or_default();
+                vm.call_method(&self.python, "value_of", (module, name))?
             }
+            Form::Object(_)
+            | Form::Made(_)
+            | Form::Opaque
+            | Form::Tuple
+            | Form::FrozenSet
+            | Form::FrozenSetOf(_) => return self.shell(id, vm),
         })
     }
 
@@ -233,6 +289,13 @@ impl Host {
         let item = |id: NodeId| {
             self.object(id).ok_or_else(|| vm.new_runtime_error("a node has no object".to_owned()))
         };
+        if let Form::Made(_) = form {
+            let items: PyResult<Vec<_>> = self.appended(id).into_iter().map(item).collect();
+            if object.downcast_ref::<Object>().is_none() {
+                vm.call_method(&self.values, "refill", (object.clone(), vm.ctx.new_list(items?)))?;
+            }
+            return Ok(());
+        }
         if let Form::DefaultDict(Some(factory)) = form {
             vm.call_method(&self.python, "set_factory", (object.clone(), item(factory)?))?;
         }

@@ -1,5 +1,6 @@
 """Configurations as OmegaConf pickles them: containers keep `_content`, leaves `_val`, both `_metadata`."""
 
+import _collections_abc as _abc
 import ckstore_objects as _objects
 from _ckstore import copy_object as _copy_object, new_object as _new_object
 from ckstore_objects import Instance, class_for as _class_for
@@ -677,6 +678,8 @@ def __getattr__(name):
     return _class_for(f"omegaconf.{modules.get(name, 'nodes')}", name, False)
 
 
+_abc.MutableMapping.register(DictConfig)
+_abc.MutableSequence.register(ListConfig)
 _DictBase, _ListBase = DictConfig, ListConfig
 DictConfig = _class_for("omegaconf.dictconfig", "DictConfig", False)
 ListConfig = _class_for("omegaconf.listconfig", "ListConfig", False)

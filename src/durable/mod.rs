@@ -1,4 +1,6 @@
-//! One safe way to write a file: beside its place, synced, renamed, the directory synced.
+//! One safe way to write a file or a folder: beside its place, synced, renamed, the directory synced.
+
+mod folder;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -6,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+pub use folder::DurableFolder;
 
 /// A file that appears at its place whole, or not at all.
 ///
@@ -75,9 +79,10 @@ fn temporary_prefix(path: &Path) -> OsString {
     OsString::from(format!(".ckstore-{}-", &name[..end.unwrap_or_default()]))
 }
 
-/// Removes what stopped processes left behind while they wrote `path`, and returns how many files that were.
+/// Removes what stopped processes left behind while they wrote `path`, and returns how many files and folders
+/// that were.
 ///
-/// A file that another process is writing is locked, and left alone.
+/// What another process is writing is locked, and left alone.
 ///
 /// # Errors
 ///
@@ -87,13 +92,16 @@ pub fn remove_leftovers(path: &Path) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(directory_of(path))? {
         let entry = entry?;
-        if is_temporary(&entry.file_name(), &prefix)
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
-            && fs::remove_file(entry.path()).is_ok()
-        {
-            removed += 1;
+        let Ok(kind) = entry.file_type() else { continue };
+        let is_left = is_temporary(&entry.file_name(), &prefix)
+            && (kind.is_file() || kind.is_dir())
+            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if !is_left {
+            continue;
         }
+        let gone =
+            if kind.is_dir() { folder::remove_folder(&entry.path()) } else { fs::remove_file(entry.path()) };
+        removed += usize::from(gone.is_ok());
     }
     Ok(removed)
 }
@@ -204,11 +212,13 @@ mod tests {
         for name in stays.iter().chain(&[".ckstore-last.ckpt-aAzZ09bbbb"]) {
             fs::write(dir.path().join(name), b"").unwrap();
         }
-        fs::create_dir(dir.path().join(".ckstore-last.ckpt-bbbbbbbbbb")).unwrap();
+        let folder = dir.path().join(".ckstore-last.ckpt-bbbbbbbbbb");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("shard"), b"1").unwrap();
         let being_written = DurableFile::create(&path).unwrap();
-        assert_eq!(remove_leftovers(&path).unwrap(), 1);
+        assert_eq!(remove_leftovers(&path).unwrap(), 2);
         assert!(stays.iter().all(|name| dir.path().join(name).exists()));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), stays.len() + 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), stays.len() + 1);
         being_written.finish().unwrap();
         assert_eq!(remove_leftovers(&path).unwrap(), 0);
     }
