@@ -254,7 +254,7 @@ impl From<RepoError> for Failure {
                 Failure::new("E_USAGE", message).hint("`ckstore migration list` shows which have one")
             }
             RepoError::Untrusted { digest, .. } => Failure::new("E_TRUST", message).hint(format!(
-                "it could do whatever you can, and so could the checkpoint's pickle: read it, then give --trust {digest}"
+                "a script there can do whatever you can, and so can the checkpoint's pickle: read it, then give --trust {digest}"
             )),
             RepoError::NotForPython { .. } => {
                 Failure::new("E_TRUST", message).hint("leave --engine python out to run it in the sandbox")

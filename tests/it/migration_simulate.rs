@@ -90,3 +90,17 @@ fn a_changed_migration_is_simulated_from_what_it_got_when_it_ran() {
     assert_eq!(by_name(&report)[0], ("fine", "done", 1, 0));
     assert_eq!((State::of(&home), home.packs()), before);
 }
+
+#[test]
+fn checkpoints_of_another_catalogue_are_passed_over() {
+    let home = home();
+    fs::create_dir(home.path("other")).unwrap();
+    fs::write(home.path("other/1_x.py"), "def handle(ckpt):\n    return ckpt\n").unwrap();
+    begin().save(&home.path("b.ckpt"));
+    home.run(["import", "b.ckpt", "--name", "alien", "--catalogue", "other"]).ok();
+    let report = home.run(["simulate", "1700000001_m1", "--json"]).json();
+    let names: Vec<_> = by_name(&report).into_iter().map(|(name, ..)| name.to_owned()).collect();
+    assert_eq!(names, ["fine", "lacking", "reference", "wide"]);
+    assert_eq!(by_name(&home.json(["simulate", "1_x"])).len(), 1);
+    crate::bad_input::refused(&home, &["simulate", "1700000001_m"], "E_NAME", 2);
+}

@@ -57,32 +57,38 @@ pub struct Lookups {
 /// The outer error when the system gives no thread, the inner one when the text is no Python.
 pub fn lookups(source: &str) -> io::Result<Result<Lookups, SyntaxError>> {
     python::with_module(source, |module| {
-        let mut finder = Finder { module, found: Lookups::default() };
+        let mut finder = Finder { module, wanted: Vec::new(), made: Vec::new() };
         finder.visit_body(&module.syntax.body);
-        let Lookups { mut wanted, made } = finder.found;
-        wanted.retain(|lookup| !lookup.is_among(&made));
+        let Finder { mut wanted, made, .. } = finder;
+        // What a line before has made is there.
+        wanted.retain(|lookup| {
+            let before = made.iter().filter(|(line, _)| *line < lookup.line);
+            !lookup.is_among(&before.map(|(_, key)| key.clone()).collect())
+        });
         wanted.sort();
         wanted.dedup();
-        Lookups { wanted, made }
+        Lookups { wanted, made: made.into_iter().map(|(_, key)| key).collect() }
     })
 }
 
 struct Finder<'m, 'a> {
     module: &'m Module<'a>,
-    found: Lookups,
+    wanted: Vec<Lookup>,
+    /// Lines and keys.
+    made: Vec<(u32, String)>,
 }
 
 impl Finder<'_, '_> {
     fn want(&mut self, expr: &Expr, fit: Fit) {
         if let Expr::StringLiteral(text) = expr {
             let line = self.module.line(expr.range());
-            self.found.wanted.push(Lookup { line, text: text.value.to_str().to_owned(), fit });
+            self.wanted.push(Lookup { line, text: text.value.to_str().to_owned(), fit });
         }
     }
 
     fn make(&mut self, expr: &Expr) {
         if let Expr::StringLiteral(text) = expr {
-            self.found.made.insert(text.value.to_str().to_owned());
+            self.made.push((self.module.line(expr.range()), text.value.to_str().to_owned()));
         }
     }
 }

@@ -91,12 +91,24 @@ impl Repo {
         let mut report =
             SimulateReport { migration: options.migration.to_owned(), checkpoints: Vec::new(), problems: 0 };
         let mut seen = HashSet::new();
+        let mut lacking = None;
         for row in repo.ledger.refs()? {
             if !seen.insert(row.revision) {
                 continue;
             }
-            let catalogue = repo.load_catalogue(Some(&row), options.catalogue)?;
-            let migration = runnable(&catalogue, options.migration)?.clone();
+            // The catalogue of another model lacks it.
+            let found = repo.load_catalogue(Some(&row), options.catalogue).and_then(|catalogue| {
+                let migration = runnable(&catalogue, options.migration)?.clone();
+                Ok((catalogue, migration))
+            });
+            let (catalogue, migration) = match found {
+                Ok(found) => found,
+                Err(error @ (RepoError::NotFound { .. } | RepoError::NoCatalogue { .. })) => {
+                    lacking.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let mut simulated = Simulated {
                 ref_name: row.name.clone(),
                 revision: row.revision,
@@ -107,7 +119,7 @@ impl Repo {
                 differs: Vec::new(),
             };
             match repo.bring_before(row, &catalogue, &migration.name, context) {
-                Err(error) => simulated.error = Some(told(&error)),
+                Err(error) => simulated.error = Some(told(&error, &migration.name)),
                 Ok(before) => {
                     let place = (&migration, &before);
                     repo.simulate_one(place, &catalogue, context, reference.as_ref(), &mut simulated)?;
@@ -117,7 +129,10 @@ impl Repo {
             report.problems += usize::from(is_problem);
             report.checkpoints.push(simulated);
         }
-        Ok(report)
+        match lacking {
+            Some(error) if report.checkpoints.is_empty() => Err(error),
+            _ => Ok(report),
+        }
     }
 
     fn simulate_one(
@@ -136,7 +151,7 @@ impl Repo {
         match self.carry_out(&up, before, &trial_sources(catalogue, &lineage), context) {
             Err(failed) => {
                 simulated.status = "failed";
-                simulated.error = Some(told(&failed.error));
+                simulated.error = Some(told(&failed.error, &migration.name));
             }
             Ok(done) => {
                 simulated.status = "done";
@@ -181,13 +196,19 @@ fn shapes(tree: &Tree) -> BTreeMap<Path, Shape> {
     tree.tensors.iter().map(|tensor| (tensor.path.clone(), shape(tensor))).collect()
 }
 
-/// An error with its causes.
-fn told(error: &RepoError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// What went wrong, and why, without the migration's name where that is the one that was asked for.
+fn told(error: &RepoError, migration: &str) -> String {
+    let mut chain: Vec<String> = Vec::new();
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        chain.push(error.to_string());
+        next = error.source();
     }
-    text
+    let is_own = match error {
+        RepoError::Migration { migration: failed, .. } | RepoError::Declarative { migration: failed, .. } => {
+            failed == migration
+        }
+        _ => false,
+    };
+    chain[usize::from(is_own && chain.len() > 1)..].join(": ")
 }
