@@ -6,9 +6,14 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use crate::format::Format;
 use crate::migration::resolver::Target;
 use crate::object::ObjectId;
-use crate::repo::{CheckoutOptions, CheckoutReport, PlanOptions, RealPython, Repo};
+use crate::repo::{
+    CheckoutOptions, CheckoutReport, ConvertFormat, ConvertOptions, ConvertReport, PlanOptions, RealPython,
+    Repo,
+};
+use crate::value::Path;
 
 use super::args::{CatalogueArgs, TargetArgs};
 use super::failure::Failure;
@@ -24,7 +29,8 @@ use super::session::Session;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  ckstore checkout --version 0.12.0\n  ckstore checkout last --version latest\n  \
-                        ckstore checkout --revision HEAD~1 -o before.ckpt"
+                        ckstore checkout --revision HEAD~1 -o before.ckpt\n  \
+                        ckstore checkout --format safetensors --state-dict state_dict -o weights.safetensors"
 )]
 pub struct CheckoutArgs {
     /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last
@@ -42,6 +48,21 @@ pub struct CheckoutArgs {
     /// Only show what would be done
     #[arg(long, short = 'n')]
     dry_run: bool,
+    /// Write a copy in another format instead: safetensors, npz, torch, gguf, json, dir
+    ///
+    /// The checkpoint and its working file stay as they are. `dir` is a folder of NumPy arrays and a document. What the
+    /// format has no place for is named, and nothing is written.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format, requires = "output", conflicts_with_all = ["version", "to", "import", "dry_run"])]
+    format: Option<ConvertFormat>,
+    /// The part to convert, a dict of tensors, for instance state_dict
+    #[arg(long, value_name = "PATH", requires = "format")]
+    state_dict: Option<String>,
+    /// Write a folder of safetensors files of at most this size, with an index: 500MB, 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, requires = "format")]
+    shard_size: Option<u64>,
+    /// Leave out what the format cannot hold, and write shared tensors once for each name
+    #[arg(long, requires = "format")]
+    lossy: bool,
     /// Import a changed working file first
     #[arg(long)]
     import: bool,
@@ -78,6 +99,9 @@ enum Engine {
 /// Runs the command.
 pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
     let mut repo = session.open()?;
+    if let Some(format) = args.format {
+        return convert(args, format, &repo, session, output);
+    }
     let (name, target) = name_and_target(args, &repo);
     let plan = PlanOptions {
         name: name.as_deref(),
@@ -112,6 +136,62 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
     )?;
     write_report(&report, target.is_some(), output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a copy in another format.
+fn convert(
+    args: &CheckoutArgs,
+    format: ConvertFormat,
+    repo: &Repo,
+    session: &Session,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    if args.shard_size.is_some() && format != ConvertFormat::File(Format::Safetensors) {
+        return Err(Failure::usage("only safetensors has shards", "leave --shard-size out"));
+    }
+    let path = args.output.as_deref().ok_or_else(|| Failure::usage("no destination", "name it with -o"))?;
+    let options = ConvertOptions {
+        name: args.name.as_deref(),
+        revision: args.revision.as_deref(),
+        format,
+        state_dict: args.state_dict.as_deref().map(Path::parse),
+        shard_bytes: args.shard_size,
+        lossy: args.lossy,
+        output: path,
+        force: args.force,
+    };
+    let report = repo.convert(&options, &session.context())?;
+    for left in &report.left_out {
+        output.warn("W_LEFT_OUT", &format!("left out: `{}` is {}", left.path, left.what));
+    }
+    output.report(&report, |out| {
+        let ConvertReport { output, format, tensors, bytes_written, .. } = &report;
+        writeln!(out, "wrote {output} ({format}, {tensors} tensors, {})", human_bytes(*bytes_written))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_format(text: &str) -> Result<ConvertFormat, String> {
+    ConvertFormat::from_name(text)
+        .ok_or_else(|| format!("known formats are {}", ConvertFormat::NAMES.join(", ")))
+}
+
+/// A number of bytes with a unit: powers of 1000, or with an `i` of 1024.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" | "k" => 1000,
+        "mb" | "m" => 1_000_000,
+        "gb" | "g" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err("sizes look like 500MB or 2GiB".to_owned()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "sizes look like 500MB or 2GiB".to_owned())
 }
 
 /// Prints what was done.

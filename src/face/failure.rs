@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::format::convert::ConvertError;
 use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::{CatalogueError, ResolveError};
@@ -84,6 +85,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_TOO_NEW", exit::INCOMPATIBLE, "the checkpoint's group is above the target's"),
     ("E_UNBASELINED", exit::INCOMPATIBLE, "nothing says which migrations the checkpoint has"),
     ("E_UNKNOWN_LINEAGE", exit::INCOMPATIBLE, "the checkpoint's first migration is not in the catalogue"),
+    ("E_CONVERT", exit::INCOMPATIBLE, "the other format cannot hold the checkpoint, or not all of it"),
     ("E_NOT_MIGRATABLE", exit::INCOMPATIBLE, "the format has no parts that a migration could change"),
     ("E_IRREVERSIBLE", exit::IRREVERSIBLE, "a migration cannot be undone"),
     ("E_CODE_REQUIRED", exit::IRREVERSIBLE, "a step needs a script, which was forbidden"),
@@ -206,6 +208,8 @@ impl From<RepoError> for Failure {
             RepoError::StoreInside { .. } => Failure::new("E_INPUT", message)
                 .hint("write elsewhere with -o, or keep the store beside the folder: `ckstore --store DIR`"),
             RepoError::Folder(error) => folder_failure(error, message),
+            RepoError::Convert(error) => convert_failure(error, message),
+            RepoError::Join { .. } => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),
             RepoError::EmptyFile { .. } => {
                 Failure::new("E_INPUT", message).hint("was the file written to its end?")
             }
@@ -294,6 +298,24 @@ impl From<RepoError> for Failure {
                 _ => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),
             },
         }
+    }
+}
+
+fn convert_failure(error: &ConvertError, message: String) -> Failure {
+    let failure = Failure::new("E_CONVERT", message);
+    match error {
+        ConvertError::NoPlace { .. } => failure.hint("`ckstore ls` and `ckstore show` tell what there is"),
+        ConvertError::NoStateDict { suggestion: Some(path), .. } => {
+            failure.hint(format!("`--state-dict {path}` takes the dict of tensors there"))
+        }
+        ConvertError::Loss { suggestion: Some(path), .. } => failure.hint(format!(
+            "`--state-dict {path}` takes the tensors there; --lossy leaves out what is named here"
+        )),
+        ConvertError::Loss { .. } => {
+            failure.hint("--lossy leaves out what is named here, and writes shared memory for each tensor")
+        }
+        ConvertError::Dtype { .. } => failure.hint("a migration can cast it, or choose another format"),
+        _ => failure.hint("choose another format, or a part with --state-dict PATH"),
     }
 }
 

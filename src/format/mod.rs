@@ -7,6 +7,7 @@
 
 mod archive;
 mod bytes;
+pub mod convert;
 mod detect;
 mod error;
 mod folder;

@@ -101,6 +101,11 @@ pub(super) fn looks_like(head: &[u8]) -> bool {
     }
 }
 
+/// Whether the format has elements of a type.
+pub(super) fn holds(dtype: Dtype) -> bool {
+    DTYPES.iter().any(|(_, known)| *known == dtype)
+}
+
 pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
     let file_bytes = source.bytes();
     let length: [u8; 8] = read(source, 0, 8)?.try_into().expect("eight bytes were read");

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::format::convert::ConvertError;
 use crate::format::{FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::declarative::DeclarativeError;
@@ -104,6 +105,18 @@ pub enum RepoError {
     StoreInside {
         /// The folder.
         path: PathBuf,
+    },
+    /// The checkpoint cannot be written in another format.
+    #[error("it cannot be converted")]
+    Convert(#[from] ConvertError),
+    /// A tensor could not be put together from its pieces.
+    #[error("tensor `{tensor}` cannot be written")]
+    Join {
+        /// The tensor.
+        tensor: String,
+        /// Why.
+        #[source]
+        source: Box<EngineError>,
     },
     /// A folder cannot be taken as a checkpoint.
     #[error("the folder cannot be taken as a checkpoint")]

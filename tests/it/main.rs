@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_migration;
 mod bisect;
 mod console;
+mod convert;
 mod crash;
 mod declarative;
 mod delta;

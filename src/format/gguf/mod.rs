@@ -57,6 +57,11 @@ pub enum GgufError {
     },
 }
 
+/// Whether the format has elements of a type.
+pub(super) fn holds(dtype: Dtype) -> bool {
+    types::type_of(dtype).is_some()
+}
+
 pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
     let (header, skeleton) = Header::read_from(source, limits)?;
     let header_bytes = skeleton.len() as u64;

@@ -45,6 +45,11 @@ pub enum NpyError {
     },
 }
 
+/// Whether NumPy has elements of a type.
+pub(super) fn holds(dtype: Dtype) -> bool {
+    descr::of_dtype(dtype).is_some()
+}
+
 pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
     let head = read(source, 0, source.bytes().min(12))?;
     let header_bytes = head_bytes(&head)?;
