@@ -42,8 +42,14 @@ const CASES: &[Case] = &[
     },
     Case {
         step: "rename = '(?<layer>[ac])\\.weight'\nregex = true\nto = 'w_${layer}'\n",
-        inverse: false,
+        inverse: true,
         made: &[("w_a", &[2, 3], A), ("w_c", &[3], C)],
+        gone: &["a.weight", "c.weight"],
+    },
+    Case {
+        step: "rename = '([ac]).weight'\nregex = true\nto = '$1.kernel'\n",
+        inverse: false,
+        made: &[("a.kernel", &[2, 3], A)],
         gone: &["a.weight", "c.weight"],
     },
     Case {

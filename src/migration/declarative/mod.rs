@@ -24,6 +24,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod transpose;
+mod turned;
 mod value;
 
 use toml::de::DeArray;

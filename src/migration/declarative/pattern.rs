@@ -4,6 +4,8 @@ use regex::{Regex, RegexBuilder};
 
 use crate::value::Path;
 
+use super::turned::turned;
+
 /// Largest compiled pattern, in bytes.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
 
@@ -101,6 +103,19 @@ impl Pattern {
     pub fn regex(text: &str) -> Result<Pattern, String> {
         check_length(text)?;
         Ok(Pattern { text: text.to_owned(), matcher: Matcher::Key(compile(text)?), wildcards: Vec::new() })
+    }
+
+    /// The pattern and the template that lead back from what a template makes of this one's captures, if any do.
+    pub fn turned(&self, to: &Template) -> Option<(Pattern, Template)> {
+        if self.is_regex() {
+            let (undo, back) = turned(&self.text, &to.text)?;
+            let undo = Pattern::regex(&undo).ok()?;
+            let back = Template::of(&undo, &back).ok()?;
+            return Some((undo, back));
+        }
+        let undo = to.as_pattern().ok()?;
+        let back = Template::of(&undo, &self.text).ok()?;
+        Some((undo, back))
     }
 
     /// Whether it can match one place only.
@@ -233,11 +248,6 @@ impl Template {
             return Err("a regex cannot be turned round".into());
         }
         Pattern::glob(&self.text)
-    }
-
-    /// The template that leads back, where there is a pattern to lead back from.
-    pub fn of_undo(undo: Option<&Pattern>, pattern: &Pattern) -> Option<Template> {
-        Template::of(undo?, &pattern.text).ok()
     }
 
     /// Whether it has no wildcard.

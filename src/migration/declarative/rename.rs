@@ -27,17 +27,19 @@ impl Rename {
         if to.is_literal() && !selection.pattern.is_literal() {
             return Err(fields.flaw("`to` names one key, `rename` may match several"));
         }
-        let can_be = !selection.pattern.is_regex() && selection.except.is_empty();
+        let can_be = selection.except.is_empty() && selection.pattern.turned(&to).is_some();
         let reversible = fields.flag("reversible")?.unwrap_or(can_be);
         if reversible && !can_be {
-            return Err(fields.flaw("a rename by a regex or with exceptions cannot be turned round"));
+            let message = "a rename with exceptions, or by a regex that is more than text and groups, cannot be turned \
+                           round";
+            return Err(fields.flaw(message));
         }
         Ok(Rename { selection, to, reversible })
     }
 
     pub fn apply(&self, state: &mut State<'_>) -> Result<(), Reason> {
         let found = self.selection.find(state)?;
-        let undo = if self.reversible { Some(self.to.as_pattern().map_err(Reason::Template)?) } else { None };
+        let undo = if self.reversible { self.selection.pattern.turned(&self.to) } else { None };
         let mut edits = Edits::default();
         for found in &found {
             let renames = self.renames(found)?;
@@ -87,7 +89,7 @@ impl Rename {
         state: &State<'_>,
         found: &Found,
         renames: &[String],
-        undo: Option<&Pattern>,
+        undo: Option<&(Pattern, Template)>,
     ) -> Result<(), Reason> {
         let mut new: HashMap<&str, &str> = HashMap::new();
         let old: HashMap<&str, &str> = found
@@ -104,9 +106,10 @@ impl Rename {
                     into: found.full(to),
                 });
             }
-            let template = Template::of_undo(undo, &self.selection.pattern);
-            if let (Some(undo), Some(template)) = (undo, template) {
-                let back = captures_at(undo, to).and_then(|c| template.expand(undo, "", &c).ok());
+            if let Some((undo, template)) = undo {
+                let key = unescaped(to);
+                let back = captures_at(undo, to).and_then(|c| template.expand(undo, &key, &c).ok());
+                let back = if undo.is_regex() { back.map(|back| escaped(&back)) } else { back };
                 if back.as_deref() != Some(matched.slot.path.as_str()) {
                     let path = found.full(&matched.slot.path);
                     return Err(Reason::NotReversible {
@@ -130,7 +133,7 @@ impl Rename {
                 if new.contains_key(path.as_str()) {
                     return Err(Reason::Exists { path: found.full(&path) });
                 }
-                if undo.is_some_and(|undo| captures_at(undo, &path).is_some()) {
+                if undo.is_some_and(|(undo, _)| captures_at(undo, &path).is_some()) {
                     let path = found.full(&path);
                     return Err(Reason::NotReversible { path, problem: "has such a key already" });
                 }
@@ -143,8 +146,7 @@ impl Rename {
         if !self.reversible {
             return None;
         }
-        let pattern = self.to.as_pattern().ok()?;
-        let to = Template::of(&pattern, &self.selection.pattern.text).ok()?;
+        let (pattern, to) = self.selection.pattern.turned(&self.to)?;
         Some(Rename { selection: self.selection.with_pattern(pattern), to, reversible: true })
     }
 

@@ -237,7 +237,7 @@ fn what_cannot_be_turned_round_says_so() {
             "a.weight float32 [2] 1 2.5\na.bias float32 [1] 3\nnew int8 [2] 01 01\nconfig/lr = Int(1)",
         ),
         (
-            "rename = '(.*)\\.(weight|bias)'\nto = '${2}_$1'\nregex = true\nin = 'state_dict'",
+            "rename = '(.*)[.](weight|bias)'\nto = '${2}_$1'\nregex = true\nin = 'state_dict'",
             "weight_a float32 [2] 1 2.5\nbias_a float32 [1] 3\nconfig/lr = Int(1)",
         ),
         (
@@ -280,7 +280,7 @@ fn what_does_not_fit_is_refused_with_its_line() {
         ("in = 'state_dict'\nrename = 'b.w'\nto = 'a.x.w'", "`state_dict/a.x.w` exists already"),
         (
             "in = 'state_dict'\nrename = 'a.?.w'\nto = 'c.?'\nexcept=['a.y.w']\nreversible=true",
-            "1_test.toml:2: a rename by a regex or with exceptions cannot be turned round",
+            "1_test.toml:2: a rename with exceptions, or by a regex that is more than text and groups, cannot be turned round",
         ),
         (
             "in = 'state_dict'\nrename = '(.).*'\nto = '$1'\nregex = true",
