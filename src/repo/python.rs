@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 
 use crate::format::{self, FileSource, Format, Limits};
-use crate::migration::Migration;
 use crate::migration::engine::{self, Entry, Script};
 use crate::migration::plan::{Method, Operation};
+use crate::migration::{Migration, embedded};
 use crate::object::ObjectId;
 use crate::revision::{Applied, Step};
 use crate::snapshot;
@@ -72,6 +72,10 @@ impl Repo {
         let (before, outline) = snapshot::read_graph(&self.reader(), &tree)?;
         if !matches!(outline.format, Format::TorchZip | Format::TorchLegacy) {
             let reason = "only what `torch.load` reads can be given to a real interpreter";
+            return Err(RepoError::NotForPython { migration: migration.name.clone(), reason });
+        }
+        if outline.extras.iter().any(|extra| embedded::is_metadata(&extra.name)) {
+            let reason = "its file has metadata beside the pickle, which `torch.save` would leave out";
             return Err(RepoError::NotForPython { migration: migration.name.clone(), reason });
         }
         let temporary = std::env::temp_dir();
