@@ -19,4 +19,5 @@ mod redo;
 mod reference;
 mod stores;
 mod support;
+mod sweep;
 mod train;
