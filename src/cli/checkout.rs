@@ -17,9 +17,10 @@ use crate::value::Path;
 
 use super::args::{CatalogueArgs, TargetArgs};
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, write_table};
 use super::plan::{RuleArgs, warn_all, write_plan};
 use super::session::Session;
+use super::sweep::{Failed, ManyArgs, divide, some_failed_code};
 
 /// Bring a checkpoint to a version and write its file
 ///
@@ -37,6 +38,11 @@ pub struct CheckoutArgs {
     /// (`base`, `next` and `latest` are versions, unless a ref has that name)
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    many: ManyArgs,
+    /// With --all, work on so many refs at once; without it, on one for each processor
+    #[arg(long, value_name = "COUNT")]
+    jobs: Option<usize>,
     #[command(flatten)]
     target: TargetArgs,
     /// Go to this revision instead, for instance HEAD~1: moves the ref there, or with -o only writes it out
@@ -111,6 +117,9 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
         strict: args.rules.strict,
         allow_unknown_lineage: args.rules.allow_unknown_lineage,
     };
+    if args.many.is_meant(name.as_deref())? {
+        return run_many(args, plan, target.is_some(), &mut repo, session, output);
+    }
     if args.dry_run && args.revision.is_none() {
         let report = repo.plan(&plan)?;
         warn_all(&report, output);
@@ -123,6 +132,7 @@ pub fn run(args: &CheckoutArgs, session: &Session, output: &Output) -> Result<Ex
     let python = RealPython { program: args.python.clone(), trusted: args.trust.clone() };
     let report = repo.checkout(
         &CheckoutOptions {
+            keep_head: false,
             migrate: target.is_some(),
             plan,
             revision: args.revision.as_deref(),
@@ -192,6 +202,81 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "sizes look like 500MB or 2GiB".to_owned())
+}
+
+/// Brings many refs to a version.
+fn run_many(
+    args: &CheckoutArgs,
+    plan: PlanOptions<'_>,
+    has_target: bool,
+    repo: &mut Repo,
+    session: &Session,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    if !has_target
+        || args.revision.is_some()
+        || args.output.is_some()
+        || args.import
+        || args.engine != Engine::Sandbox
+    {
+        let message = "--all goes with a version or --to, and without --revision, --output, --import and --engine python";
+        return Err(Failure::usage(message, "for instance `ckstore checkout --all --version 0.12.0`"));
+    }
+    if args.dry_run {
+        let (reports, failed) = divide(repo.sweep_plan(args.many.collection.as_deref(), &plan)?);
+        args.many.report(&reports, &failed, output, |out| super::plan::write_plans(out, &reports, output))?;
+        return Ok(some_failed_code(failed.len()));
+    }
+    let options = CheckoutOptions {
+        plan,
+        migrate: true,
+        revision: None,
+        output: None,
+        import: false,
+        force: args.force,
+        keep_head: true,
+        message: args.message.as_deref(),
+        python: None,
+    };
+    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let mut reports = Vec::new();
+    let mut failed = Vec::new();
+    let context = session.context();
+    let collection = args.many.collection.as_deref();
+    repo.sweep_checkout(collection, &options, jobs, &jiff::Timestamp::now, &context, &mut |name, result| {
+        match result {
+            Ok(report) => {
+                args.many.line(&report);
+                reports.push(report);
+            }
+            Err(error) => {
+                let failure = Failed::new(name, error);
+                args.many.line(&failure);
+                failed.push(failure);
+            }
+        }
+    })?;
+    reports.sort_by(|a, b| a.plan.ref_name.cmp(&b.plan.ref_name));
+    failed.sort_by(|a, b| a.name.cmp(&b.name));
+    args.many.finish(&reports, &failed, output, |out| {
+        let mut table = output.table(["ref", "revision", "to", "steps", "file"]);
+        for report in &reports {
+            let moved = report.new_revision.unwrap_or(report.previous);
+            table.add_row([
+                report.plan.ref_name.to_string(),
+                moved.short(),
+                report.plan.target.version.clone().unwrap_or_else(|| "-".to_owned()),
+                if report.plan.in_sync {
+                    "in sync".to_owned()
+                } else {
+                    report.plan.operations.len().to_string()
+                },
+                if report.bytes_written > 0 { human_bytes(report.bytes_written) } else { "-".to_owned() },
+            ]);
+        }
+        write_table(out, &table)
+    })?;
+    Ok(some_failed_code(failed.len()))
 }
 
 /// Prints what was done.

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::face::document::Refs;
 use crate::repo::{StatusReport, WorkingFileState};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
 use super::output::{Output, Tone, pending_code, write_table};
 use super::session::Session;
+use super::sweep::{ManyArgs, divide, some_failed_code};
 
 /// Show where a checkpoint stands against its catalogue of migrations
 ///
@@ -22,9 +22,8 @@ pub struct StatusArgs {
     /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// Show every branch in a table
-    #[arg(long, conflicts_with = "name")]
-    all: bool,
+    #[command(flatten)]
+    many: ManyArgs,
     /// Exit with 10 if something is to be migrated, rolled back or imported
     #[arg(long)]
     exit_code: bool,
@@ -37,9 +36,13 @@ pub fn run(args: &StatusArgs, session: &Session, output: &Output) -> Result<Exit
     let repo = session.open()?;
     let source = session.catalogue(args.catalogue.catalogue.as_deref());
     let context = session.context();
-    if args.all {
-        let reports = repo.status_all(source, context.progress)?;
-        output.report(&Refs { refs: &reports }, |out| write_all(out, &reports, output))?;
+    if args.many.is_meant(args.name.as_deref())? {
+        let swept = repo.sweep_status(args.many.collection.as_deref(), source, context.progress)?;
+        let (reports, failed) = divide(swept);
+        args.many.report(&reports, &failed, output, |out| write_all(out, &reports, output))?;
+        if !failed.is_empty() {
+            return Ok(some_failed_code(failed.len()));
+        }
         return Ok(pending_code(reports.iter().any(StatusReport::is_pending), args.exit_code));
     }
     let report = repo.status(args.name.as_deref(), source, context.progress)?;

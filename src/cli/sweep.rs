@@ -4,9 +4,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::repo::RepoError;
+use crate::repo::{RepoError, Swept};
 
 use super::failure::{Failure, exit};
 use super::output::{Output, Tone};
@@ -52,4 +53,89 @@ pub fn write_failures(out: &mut dyn Write, failures: &[Failed], output: &Output)
 /// Success, or the code that says that some of many failed.
 pub fn some_failed_code(failed: usize) -> ExitCode {
     if failed > 0 { ExitCode::from(exit::SOME_FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// Which refs a command works on, where it can be many.
+#[derive(Debug, Args, Clone)]
+pub struct ManyArgs {
+    /// Work on every branch, or with --collection on all of a collection
+    #[arg(long)]
+    pub all: bool,
+    /// Work on this collection, with --all
+    #[arg(long, value_name = "NAME", requires = "all")]
+    pub collection: Option<String>,
+    /// With --all, print one JSON document on a line for each ref
+    #[arg(long, requires = "all", conflicts_with = "json")]
+    pub jsonl: bool,
+}
+
+/// What `--all --json` prints.
+#[derive(Debug, Serialize)]
+struct Document<'a, T> {
+    refs: &'a [T],
+    #[serde(skip_serializing_if = "<[Failed]>::is_empty")]
+    failed: &'a [Failed],
+}
+
+impl ManyArgs {
+    /// Whether many refs are meant.
+    pub fn is_meant(&self, name: Option<&str>) -> Result<bool, Failure> {
+        match name {
+            Some(_) if self.all => {
+                Err(Failure::usage("--all goes without a name", "name a collection with --collection"))
+            }
+            _ => Ok(self.all),
+        }
+    }
+
+    /// Prints a line for machines, where these are asked for. A reader that hung up is no failure.
+    pub fn line(&self, report: &impl Serialize) {
+        if self.jsonl
+            && let Ok(text) = serde_json::to_string(report)
+        {
+            let _ = writeln!(io::stdout().lock(), "{text}");
+        }
+    }
+
+    /// Prints everything that a command came to: as lines, as one document, or for people.
+    pub fn report<T: Serialize>(
+        &self,
+        reports: &[T],
+        failed: &[Failed],
+        output: &Output,
+        text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        reports.iter().for_each(|report| self.line(report));
+        failed.iter().for_each(|failed| self.line(failed));
+        self.finish(reports, failed, output, text)
+    }
+
+    /// As [`report`](ManyArgs::report), once the lines are printed.
+    pub fn finish<T: Serialize>(
+        &self,
+        reports: &[T],
+        failed: &[Failed],
+        output: &Output,
+        text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        if self.jsonl {
+            return Ok(());
+        }
+        output.report(&Document { refs: reports, failed }, |out| {
+            text(out)?;
+            write_failures(out, failed, output)
+        })
+    }
+}
+
+/// What was done, and what failed.
+pub fn divide<T>(swept: Vec<Swept<T>>) -> (Vec<T>, Vec<Failed>) {
+    let (mut reports, mut failed) = (Vec::with_capacity(swept.len()), Vec::new());
+    for (name, result) in swept {
+        match result {
+            Ok(report) => reports.push(report),
+            Err(error) => failed.push(Failed::new(name, error)),
+        }
+    }
+    (reports, failed)
 }

@@ -39,6 +39,8 @@ pub struct CheckoutOptions<'a> {
     pub import: bool,
     /// Overwrites what is at the destination, even if it is not stored.
     pub force: bool,
+    /// Leaves HEAD where it is.
+    pub keep_head: bool,
     /// Why.
     pub message: Option<&'a str>,
     /// Runs scripts in this interpreter, outside of the sandbox.
@@ -102,13 +104,23 @@ impl Repo {
             return self.finish(options, context, standing(&row, &revision), row.revision, target);
         }
         let planned = self.planned(&options.plan)?;
+        self.checkout_planned(&planned, options, context)
+    }
+
+    /// Carries a plan out if there is something to do, and sees to the file. The store is locked.
+    pub(super) fn checkout_planned(
+        &mut self,
+        planned: &Planned,
+        options: &CheckoutOptions<'_>,
+        context: &Context<'_>,
+    ) -> Result<CheckoutReport, RepoError> {
         let wanted = planned.plan.in_sync().then_some(planned.row.revision);
         let target = self.destination(options, &planned.row, wanted, &planned.revision, context)?;
         if planned.plan.in_sync() {
             let row = &planned.row;
             return self.finish(options, context, planned.report(), row.revision, target);
         }
-        self.carry_all_out(&planned, options, context, target, false)
+        self.carry_all_out(planned, options, context, target, false)
     }
 
     /// Carries a plan out, moves the ref and writes the file.
@@ -301,7 +313,9 @@ impl Repo {
         }
         // Last, so that HEAD stays where it was when the file cannot be written.
         let change = self.ledger.change()?;
-        change.set_setting("head", name.as_str())?;
+        if !options.keep_head {
+            change.set_setting("head", name.as_str())?;
+        }
         if let Some(file) = &written {
             change.set_working_file(&name, file)?;
         }

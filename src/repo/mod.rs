@@ -48,7 +48,7 @@ pub use bisect::{BisectError, BisectOptions, BisectReport, BisectRun, BisectStep
 pub use branch::{DeleteReport, RefReport};
 pub use catalogue::CatalogueSource;
 pub use checkout::{CheckoutOptions, CheckoutReport};
-pub use collection::{CollectionEntry, CollectionImportOptions, CollectionImportReport};
+pub use collection::{CollectionEntry, CollectionImportOptions, CollectionImportReport, Swept};
 pub use config::SETTINGS;
 pub use context::Context;
 pub use convert::{ConvertFormat, ConvertOptions, ConvertReport};

@@ -46,6 +46,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<CheckoutReport, RepoError> {
         let checkout = CheckoutOptions {
+            keep_head: false,
             plan: PlanOptions {
                 name: options.name,
                 target: Target::Latest,

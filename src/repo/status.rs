@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::ledger::RefKind;
+use crate::ledger::RefRow;
 use crate::migration::{Catalogue, resolver};
 use crate::object::ObjectId;
 use crate::progress::Progress;
@@ -108,9 +108,25 @@ impl Repo {
         source: CatalogueSource<'_>,
     ) -> Result<StatusReport, RepoError> {
         let row = self.branch_named(name)?;
-        let revision = self.revision(&row.revision)?;
         let catalogue = self.find_catalogue(Some(&row), source)?;
-        let (group, version) = place(revision.applied.as_deref(), catalogue.as_ref());
+        self.standing_of(row, catalogue.as_ref())
+    }
+
+    /// As [`status`](Repo::status), of this ref against this catalogue.
+    pub(super) fn status_of(
+        &self,
+        row: RefRow,
+        catalogue: Option<&Catalogue>,
+        progress: &dyn Progress,
+    ) -> Result<StatusReport, RepoError> {
+        let mut report = self.standing_of(row, catalogue)?;
+        report.working_file = self.working_file_status(&report.ref_name, &report.revision, progress)?;
+        Ok(report)
+    }
+
+    fn standing_of(&self, row: RefRow, catalogue: Option<&Catalogue>) -> Result<StatusReport, RepoError> {
+        let revision = self.revision(&row.revision)?;
+        let (group, version) = place(revision.applied.as_deref(), catalogue);
         let mut report = StatusReport {
             head: self.head().is_ok_and(|head| head == row.name),
             format: revision.format.clone(),
@@ -126,26 +142,12 @@ impl Repo {
             revision: row.revision,
             ref_name: row.name,
         };
-        if let Some(catalogue) = &catalogue {
+        if let Some(catalogue) = catalogue {
             self.compare(&revision, catalogue, &mut report)?;
         } else {
             report.registered = revision.applied().iter().map(|entry| entry.name.clone()).collect();
         }
         Ok(report)
-    }
-
-    /// Tells where every branch stands, by name.
-    ///
-    /// # Errors
-    ///
-    /// As [`status`](Repo::status).
-    pub fn status_all(
-        &self,
-        source: CatalogueSource<'_>,
-        progress: &dyn Progress,
-    ) -> Result<Vec<StatusReport>, RepoError> {
-        let branches = self.ledger.refs()?.into_iter().filter(|row| row.kind == RefKind::Branch);
-        branches.map(|row| self.status(Some(row.name.as_str()), source, progress)).collect()
     }
 
     fn compare(

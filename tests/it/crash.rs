@@ -369,6 +369,7 @@ fn write_revision(repo: &mut Repo, revision: ObjectId, out: &Path) {
         allow_unknown_lineage: false,
     };
     let options = CheckoutOptions {
+        keep_head: false,
         plan,
         migrate: false,
         revision: Some(&revision.to_string()),

@@ -351,6 +351,7 @@ impl Model {
                 allow_unknown_lineage: false,
             };
             let options = CheckoutOptions {
+                keep_head: false,
                 plan,
                 migrate: false,
                 revision: Some(&name),

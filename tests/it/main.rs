@@ -34,4 +34,5 @@ mod scan;
 mod serve;
 mod stores;
 mod support;
+mod sweep;
 mod train;

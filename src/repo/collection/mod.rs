@@ -2,6 +2,7 @@
 
 mod dump;
 mod import;
+mod sweep;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ use super::{Repo, RepoError};
 
 pub(super) use import::store_text;
 pub use import::{CollectionImportOptions, CollectionImportReport};
+pub use sweep::Swept;
 
 /// Settings whose keys begin so are of collections: `collection.NAME` holds its folder of migrations.
 pub(super) const SETTING_PREFIX: &str = "collection.";

@@ -1,0 +1,104 @@
+//! Status, plan and checkout of all refs of a collection.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, copy_folder, old_checkpoint, root};
+
+/// A collection `runs` of four checkpoints, one of which cannot be migrated.
+fn runs() -> Home {
+    let home = Home::new();
+    copy_folder(&root().join("migrations"), &home.path("migrations"));
+    fs::create_dir_all(home.path("runs/era5")).unwrap();
+    for name in ["runs/a.ckpt", "runs/b.ckpt", "runs/era5/c.ckpt"] {
+        fs::copy(old_checkpoint(), home.path(name)).unwrap();
+    }
+    fs::write(home.path("runs/notes.txt"), "not a checkpoint").unwrap();
+    home.run(["import", "runs", "--collection", "runs"]).ok();
+    home
+}
+
+fn names(entries: &Value) -> Vec<&str> {
+    entries.as_array().unwrap().iter().map(|entry| entry["ref"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn checkout_all_goes_on_after_a_failure_and_can_be_begun_again() {
+    let home = runs();
+    let ran = home.run([
+        "checkout",
+        "--all",
+        "--collection",
+        "runs",
+        "--version",
+        "0.8.3",
+        "--jobs",
+        "3",
+        "--json",
+    ]);
+    let report = ran.json();
+    assert_eq!(ran.code, Some(9), "{ran:?}");
+    assert_eq!(names(&report["refs"]), ["runs/a", "runs/b", "runs/era5/c"]);
+    assert_eq!(names(&report["failed"]), ["runs/notes"]);
+    assert!(report["refs"].as_array().unwrap().iter().all(|entry| entry["bytes_written"].as_u64() > Some(0)));
+
+    let again = home.run(["checkout", "--all", "--collection", "runs", "--version", "0.8.3", "--jsonl"]);
+    let lines: Vec<Value> = again.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((again.code, lines.len()), (Some(9), 4));
+    let done: Vec<_> = lines.iter().filter(|line| line["error"].is_null()).collect();
+    assert!(done.iter().all(|line| line["in_sync"] == true && line["new_revision"].is_null()), "{lines:?}");
+    // HEAD was nowhere and still is.
+    assert_eq!(home.run(["status"]).code, Some(2));
+    assert_eq!(home.findings(true), [""; 0]);
+}
+
+#[test]
+fn a_working_file_that_was_changed_is_a_failure_of_its_ref_alone() {
+    let home = runs();
+    home.run(["branch", "delete", "runs/notes"]);
+    fs::write(home.path("runs/b.ckpt"), "changed").unwrap();
+    let ran = home.run(["checkout", "--all", "--version", "0.8.3", "--json"]);
+    let report = ran.json();
+    assert_eq!((ran.code, names(&report["failed"]).contains(&"runs/b")), (Some(9), true), "{report}");
+    assert_eq!(fs::read(home.path("runs/b.ckpt")).unwrap(), b"changed");
+}
+
+#[test]
+fn plans_and_status_of_a_collection_are_those_of_its_refs() {
+    let home = runs();
+    home.run(["checkout", "runs/b", "--version", "0.8.3"]).ok();
+    let ran = home.run(["plan", "--all", "--collection", "runs", "--version", "0.8.3", "--json"]);
+    let report = ran.json();
+    for entry in report["refs"].as_array().unwrap() {
+        let alone = home.json(["plan", entry["ref"].as_str().unwrap(), "--version", "0.8.3"]);
+        assert_eq!(*entry, alone);
+    }
+    assert_eq!(names(&report["failed"]), ["runs/notes"]);
+    let status = home.run(["status", "--all", "--collection", "runs/era5", "--json"]);
+    assert_eq!((status.code, names(&status.json()["refs"])), (Some(0), vec!["runs/era5/c"]));
+    let alone = home.json(["status", "runs/era5/c"]);
+    assert_eq!(status.json()["refs"][0], alone);
+    assert_eq!(home.run(["status", "--all", "--exit-code"]).code, Some(10));
+    for wrong in
+        [vec!["status", "a", "--all"], vec!["status", "--collection", "runs"], vec!["checkout", "--all"]]
+    {
+        assert_eq!(home.run(wrong).code, Some(2));
+    }
+    let unknown = home.run(["status", "--all", "--collection", "run", "--json"]);
+    assert_eq!(unknown.json()["error"]["code"], json!("E_NAME"));
+}
+
+#[test]
+fn a_collection_has_a_catalogue_of_its_own() {
+    let home = runs();
+    home.run(["config", "collection.runs/era5", "other"]).ok();
+    fs::create_dir(home.path("other")).unwrap();
+    let status = home.json(["status", "--all"]);
+    let missing = |name: &str| {
+        let refs = status["refs"].as_array().unwrap();
+        let entry = refs.iter().find(|entry| entry["ref"] == name).unwrap();
+        entry["missing"].as_array().unwrap().len()
+    };
+    assert_eq!((missing("runs/a") > 0, missing("runs/era5/c")), (true, 0));
+}
