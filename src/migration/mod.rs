@@ -7,6 +7,7 @@ mod change;
 pub mod declarative;
 mod derive;
 mod digest;
+pub mod embedded;
 pub mod engine;
 pub mod list;
 pub mod merge;

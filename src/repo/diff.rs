@@ -42,7 +42,7 @@ fn name_of<S: serde::Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, 
 impl From<&TreeTensor> for TensorEntry {
     fn from(tensor: &TreeTensor) -> TensorEntry {
         TensorEntry {
-            path: tensor.path.clone(),
+            path: tensor.path.torch_name(),
             dtype: tensor.dtype,
             shape: tensor.shape.clone(),
             bytes: tensor.bytes(),
@@ -177,7 +177,9 @@ impl Repo {
         for tensor in new.tensors.iter().filter(|tensor| !kept.contains(&tensor.path)) {
             match lost.get_mut(&content(new, tensor)).and_then(Vec::pop) {
                 Some(was) => {
-                    report.renamed.push(MovedTensor { from: was.path.clone(), to: tensor.path.clone() });
+                    report
+                        .renamed
+                        .push(MovedTensor { from: was.path.torch_name(), to: tensor.path.torch_name() });
                 }
                 None => unmatched.push(tensor),
             }
@@ -215,7 +217,7 @@ fn compare(
         }
     }
     let changed = ChangedTensor {
-        path: is.path.clone(),
+        path: is.path.torch_name(),
         dtype: [was.dtype.name(), is.dtype.name()],
         shape: [was.shape.clone(), is.shape.clone()],
         max_abs_difference: distance.as_ref().map(|distance| distance.max),
@@ -237,7 +239,7 @@ fn changed_values(reader: &Reader<'_>, old: &Tree, new: &Tree) -> Result<Vec<Val
     let values = |tree: &Tree| -> Result<BTreeMap<Path, String>, RepoError> {
         let (graph, _) = snapshot::read_graph(reader, tree)?;
         let atoms = places(&graph).into_iter().filter(|place| is_atom(graph.kind(place.node)));
-        Ok(atoms.map(|place| (place.path, describe(&graph, place.node))).collect())
+        Ok(atoms.map(|place| (place.path.torch_name(), describe(&graph, place.node))).collect())
     };
     let (before, mut after) = (values(old)?, values(new)?);
     let mut out = Vec::new();

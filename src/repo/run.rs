@@ -7,7 +7,7 @@ use crate::ledger::MemoKey;
 use crate::migration::engine::{self, EngineError, Entry, Expr, StorageBytes};
 use crate::migration::list::{self, Listed};
 use crate::migration::plan::{Method, Operation, OperationKind, Warning};
-use crate::migration::{Catalogue, ChangeRecord, Migration, optimizer};
+use crate::migration::{Catalogue, ChangeRecord, Migration, embedded, optimizer};
 use crate::object::ObjectId;
 use crate::revision::{Applied, Step, StepKind};
 use crate::snapshot::{self, Content, Stored, Tree};
@@ -234,7 +234,7 @@ impl Repo {
         step.engine = Some(engine.to_owned());
         let catalogue = sources.catalogue;
         let tree = snapshot::read_tree(&self.reader(), &from.tree)?;
-        let (graph, outline) = snapshot::read_graph(&self.reader(), &tree)?;
+        let (graph, mut outline) = snapshot::read_graph(&self.reader(), &tree)?;
         if !takes_migrations(&graph) {
             return Err(RepoError::NotMigratable { format: tree.format.clone() });
         }
@@ -288,6 +288,9 @@ impl Repo {
             _ => from.applied.last().map_or(&step.migration, |last| &last.name),
         };
         write_list(&mut after, place, catalogue, entry, name, applied)?;
+        if place == ListPlace::Absent {
+            enter_embedded(&mut outline, entry, name, &migration.digest.to_string());
+        }
 
         let mut writer = self.store.writer(&self.ledger);
         let mut contents = contents_of(&tree);
@@ -428,6 +431,19 @@ pub(super) fn write_list(
         }
     }
     Ok(())
+}
+
+/// Enters what was done in the metadata file that a checkpoint without a list of its own may carry.
+fn enter_embedded(outline: &mut Outline, entry: Entry, name: &str, signature: &str) {
+    let done = match entry {
+        Entry::Migrate => list::Done::Migrate,
+        _ => list::Done::Rollback,
+    };
+    for extra in outline.extras.iter_mut().filter(|extra| embedded::is_metadata(&extra.name)) {
+        if let Some(bytes) = embedded::with_entry(&extra.bytes, done, name, signature) {
+            extra.bytes = bytes;
+        }
+    }
 }
 
 /// Whether a checkpoint has parts that a migration could change.

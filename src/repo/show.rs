@@ -58,7 +58,8 @@ impl Repo {
         let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
         let all = places(&graph);
         let wanted = Path::parse(path);
-        let Some(place) = all.iter().find(|place| place.path == wanted) else {
+        let exact = all.iter().find(|place| place.path == wanted);
+        let Some(place) = exact.or_else(|| all.iter().find(|place| place.path.torch_name() == wanted)) else {
             let suggestion = suggest(path, all.iter().map(|place| place.path.as_str())).map(str::to_owned);
             return Err(RepoError::NotFound { what: "value at", name: path.to_owned(), suggestion });
         };

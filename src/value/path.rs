@@ -58,6 +58,32 @@ impl Path {
             .map(|step| step.replace("~2", "").replace("~1", "/").replace("~0", "~"))
     }
 
+    /// The place as torch names it: `_modules/head/_modules/0/_parameters/weight` of a pickled module is
+    /// `head.0.weight`, and an attribute of a module inside of it is `head.0.in_features`.
+    pub fn torch_name(&self) -> Path {
+        let mut out = Path::root();
+        let mut module: Option<String> = None;
+        let mut steps = self.steps().peekable();
+        while let Some(step) = steps.next() {
+            let inner = match step.as_str() {
+                "_modules" | "_parameters" | "_buffers" => steps.next(),
+                _ => None,
+            };
+            let is_module = step == "_modules" && inner.is_some();
+            let leaf = inner.unwrap_or(step);
+            let name = match module.take() {
+                Some(module) => format!("{module}.{leaf}"),
+                None => leaf,
+            };
+            if is_module {
+                module = Some(name);
+            } else {
+                out = out.join(&name);
+            }
+        }
+        module.map_or_else(|| out.clone(), |module| out.join(&module))
+    }
+
     /// The path as written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,5 +148,18 @@ mod tests {
     fn a_sibling_with_the_same_beginning_is_not_below() {
         assert!(Path::parse("a/b").contains(&Path::parse("a/b/c")));
         assert!(!Path::parse("a/b").contains(&Path::parse("a/bc")));
+    }
+
+    #[test]
+    fn modules_are_named_as_in_a_state_dict() {
+        let named = |path| Path::parse(path).torch_name().to_string();
+        assert_eq!(named("_modules/head/_modules/0/_parameters/weight"), "head.0.weight");
+        assert_eq!(named("ema/_modules/net/_buffers/scale"), "ema/net.scale");
+        assert_eq!(named("_buffers/scale"), "scale");
+        assert_eq!(named("_modules/head/in_features"), "head.in_features");
+        assert_eq!(named("_modules/head/config/wide"), "head.config/wide");
+        assert_eq!(named("_modules/head"), "head");
+        assert_eq!(named("state_dict/model.weight"), "state_dict/model.weight");
+        assert_eq!(named("_parameters"), "_parameters");
     }
 }

@@ -7,6 +7,7 @@ import typing
 
 import pydantic
 import pydantic.v1
+import pytorch_lightning
 import torch
 
 
@@ -117,3 +118,18 @@ class Tied(torch.nn.Module):
 
     def forward(self, x):
         return self.decoder(self.encoder(x))
+
+
+class Wrapped(pytorch_lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.model = Net()
+        self.save_hyperparameters({"lr": 0.1})
+
+
+class Deep(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stages = torch.nn.ModuleDict({name: torch.nn.ModuleList([Tied(), torch.nn.Linear(1, 1)]) for name in ("a", "b")})
+        self.gain = torch.nn.Parameter(torch.ones(3))
+        self.again = self.stages["a"][1]

@@ -12,7 +12,7 @@ import driver
 
 # What runs where no part is named, in this order. A part is a module here with `run(setting)`, which prints what it
 # found and returns whether all is well.
-PARTS = ("returning", "objects")
+PARTS = ("returning", "objects", "contexts", "inference")
 
 
 class Setting:

@@ -17,7 +17,7 @@ pub(super) enum Form {
     SetOf(NodeId),
     /// `frozenset([...])`; the list.
     FrozenSetOf(NodeId),
-    /// `_codecs.encode(text, "latin1")`, as protocols below 3 write bytes.
+    /// `_codecs.encode(text, "latin1")` or `bytes()`, as protocols below 3 write bytes.
     EncodedBytes,
     ByteArray,
     /// `bytearray(bytes)`; the bytes.
@@ -101,7 +101,9 @@ fn reduced(
     match (modern_module(module), name, args.as_slice()) {
         ("builtins", "set", [list]) if bare && is_plain_list(graph, *list) => Form::SetOf(*list),
         ("builtins", "frozenset", [list]) if bare && is_plain_list(graph, *list) => Form::FrozenSetOf(*list),
-        ("_codecs", "encode", _) if bare && bytes_of(graph, id).is_some() => Form::EncodedBytes,
+        ("_codecs", "encode", _) | ("builtins", "bytes", []) if bare && bytes_of(graph, id).is_some() => {
+            Form::EncodedBytes
+        }
         ("builtins", "bytearray", [bytes]) if bare && bytes_of(graph, *bytes).is_some() => {
             Form::EncodedByteArray(*bytes)
         }
@@ -181,8 +183,13 @@ pub(super) fn bytes_of(graph: &Graph, id: NodeId) -> Option<Vec<u8>> {
     match graph.kind(id) {
         Kind::Bytes(bytes) => Some(bytes.clone()),
         Kind::Reduce { callee, args } => {
-            let ("_codecs", "encode") = graph.as_global(*callee)? else { return None };
             let Kind::Tuple(args) = graph.kind(*args) else { return None };
+            match graph.as_global(*callee)? {
+                ("_codecs", "encode") => {}
+                // So protocols below 3 write no bytes at all.
+                ("__builtin__" | "builtins", "bytes") if args.is_empty() => return Some(Vec::new()),
+                _ => return None,
+            }
             let &[text, encoding] = args.as_slice() else { return None };
             if !matches!(graph.as_str(encoding), Some("latin1" | "latin-1")) {
                 return None;
@@ -203,6 +210,15 @@ pub(super) fn class_path(graph: &Graph, mut id: NodeId) -> Option<(String, Strin
         if let Some((module, name)) = graph.as_global(id) {
             let name = inner.iter().rev().fold(name.to_owned(), |path, step| format!("{path}.{step}"));
             return Some((modern_module(module).to_owned(), name));
+        }
+        // Before version 1.6 torch named the class of a module together with its source.
+        if let Kind::PersistentId(named) = graph.kind(id)
+            && let Kind::Tuple(parts) = graph.kind(*named)
+            && let [word, class, ..] = parts.as_slice()
+            && graph.as_str(*word) == Some("module")
+        {
+            id = *class;
+            continue;
         }
         let Kind::Reduce { callee, args } = graph.kind(id) else { return None };
         let Some(("__builtin__" | "builtins", "getattr")) = graph.as_global(*callee) else { return None };

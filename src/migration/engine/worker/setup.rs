@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::form::class_path;
 use crate::value::{Graph, Kind, NodeId};
 
 /// What `migrate_setup` asked for, each map from the old path to the new one.
@@ -36,20 +37,43 @@ impl Moves {
                 attributes.insert(format!("{module}.{name}"), (to_module.to_owned(), to_name.to_owned()));
             }
         }
-        let mut changed = Vec::new();
+        let mut changed = self.apply_nested(graph, &attributes);
         for (place, node) in graph.nodes.iter_mut().enumerate() {
             let Kind::Global { module, name } = &mut node.kind else { continue };
             let moved = self.moved_module(module);
             let current = moved.as_deref().unwrap_or(module);
-            let new = match attributes.get(&format!("{current}.{name}")) {
-                Some((module, name)) => Some((module.clone(), name.clone())),
-                None => all_of.get(current).cloned().or(moved).map(|module| (module, name.clone())),
-            };
+            // A class inside of one that moved goes along.
+            let ends = name.match_indices('.').map(|(end, _)| end).chain([name.len()]);
+            let inner = ends.rev().find_map(|end| {
+                let (to_module, to_name) = attributes.get(&format!("{current}.{}", &name[..end]))?;
+                Some((to_module.clone(), format!("{to_name}{}", &name[end..])))
+            });
+            let new = inner.or_else(|| {
+                all_of.get(current).cloned().or(moved.clone()).map(|module| (module, name.clone()))
+            });
             if let Some((new_module, new_name)) = new
                 && (new_module != *module || new_name != *name)
             {
                 (*module, *name) = (new_module, new_name);
                 changed.push(NodeId(u32::try_from(place).expect("node ids have 32 bits")));
+            }
+        }
+        changed
+    }
+
+    /// Moves classes that are written as `getattr(Outer, "Inner")` and that a move names by themselves.
+    fn apply_nested(&self, graph: &mut Graph, attributes: &HashMap<String, (String, String)>) -> Vec<NodeId> {
+        let mut changed = Vec::new();
+        for place in 0..graph.nodes.len() {
+            let id = NodeId(u32::try_from(place).expect("node ids have 32 bits"));
+            if !matches!(graph.kind(id), Kind::Reduce { .. }) {
+                continue;
+            }
+            let Some((module, name)) = class_path(graph, id) else { continue };
+            let module = self.moved_module(&module).unwrap_or(module);
+            if let Some((module, name)) = attributes.get(&format!("{module}.{name}")) {
+                graph.node_mut(id).kind = Kind::Global { module: module.clone(), name: name.clone() };
+                changed.push(id);
             }
         }
         changed
@@ -109,5 +133,52 @@ mod tests {
     fn a_star_moves_all_classes_of_a_module() {
         assert_eq!(moved(&[], &[("a.b.*", "c.d.*")], "a.b.X"), "c.d.X");
         assert_eq!(moved(&[], &[("a.b.*", "c.d.*")], "a.b.sub.X"), "a.b.sub.X");
+    }
+
+    #[test]
+    fn a_class_goes_along_with_the_class_around_it() {
+        let attributes = [("a.Outer", "b.Other")];
+        let mut graph = Graph::new();
+        let moves = Moves {
+            modules: HashMap::new(),
+            attributes: attributes.map(|(a, b)| (a.to_string(), b.to_string())).into(),
+        };
+        let inner = graph.add(Kind::Global { module: "a".into(), name: "Outer.Inner".into() });
+        let outer = graph.add(Kind::Global { module: "a".into(), name: "Outer".into() });
+        let nested = nested(&mut graph, outer, "Inner");
+        moves.apply(&mut graph);
+        assert_eq!(graph.as_global(inner), Some(("b", "Other.Inner")));
+        assert_eq!(class_path(&graph, nested), Some(("b".into(), "Other.Inner".into())));
+    }
+
+    #[test]
+    fn a_class_inside_another_can_move_alone() {
+        let mut graph = Graph::new();
+        let moves = Moves {
+            modules: HashMap::from([("a".into(), "z".into())]),
+            attributes: HashMap::from([("a.Outer.Inner".into(), "b.Free".into())]),
+        };
+        let outer = graph.add(Kind::Global { module: "a".into(), name: "Outer".into() });
+        let nested = nested(&mut graph, outer, "Inner");
+        moves.apply(&mut graph);
+        assert_eq!(graph.as_global(nested), Some(("b", "Free")));
+        assert_eq!(graph.as_global(outer), Some(("z", "Outer")));
+    }
+
+    #[test]
+    fn a_class_that_a_persistent_id_names_moves() {
+        let mut graph = Graph::new();
+        let class = graph.add(Kind::Global { module: "a".into(), name: "Part".into() });
+        let id = graph.add(Kind::Tuple(vec![class]));
+        graph.add(Kind::PersistentId(id));
+        let moves = Moves { modules: HashMap::from([("a".into(), "b".into())]), attributes: HashMap::new() };
+        assert_eq!(moves.apply(&mut graph), [class]);
+    }
+
+    fn nested(graph: &mut Graph, outer: NodeId, name: &str) -> NodeId {
+        let callee = graph.add(Kind::Global { module: "__builtin__".into(), name: "getattr".into() });
+        let name = graph.add_str(name);
+        let args = graph.add(Kind::Tuple(vec![outer, name]));
+        graph.add(Kind::Reduce { callee, args })
     }
 }
