@@ -197,7 +197,10 @@ fn hostile_files_are_refused_or_kept_as_data_and_never_run() {
             last = State::of(&home);
         } else {
             refused += 1;
-            failure(&ran, "E_FORMAT", CORRUPT);
+            match fs::metadata(&path).unwrap().len() {
+                0 => failure(&ran, "E_INPUT", INPUT),
+                _ => failure(&ran, "E_FORMAT", CORRUPT),
+            };
             assert_eq!(State::of(&home), last, "{name}");
         }
     }
