@@ -86,7 +86,9 @@ fn tensors_of_every_kind_are_listed_and_renamed_and_back() {
 
 #[test]
 fn files_that_return_as_they_were_have_their_tensors_listed() {
-    let table: [(&str, &str, &[(&str, &str, &str)]); 3] = [
+    /// Name, dtype and shape.
+    type Row = (&'static str, &'static str, &'static str);
+    let table: [(&str, &str, &[Row]); 3] = [
         ("module/exported.pt2", "zip", &[("weight", "float32", "[3,2]"), ("bias", "float32", "[3]")]),
         (
             "module/torchscript_traced.pt",
