@@ -64,8 +64,8 @@ pub struct ManyArgs {
     /// Work on this collection, with --all
     #[arg(long, value_name = "NAME", requires = "all")]
     pub collection: Option<String>,
-    /// With --all, print one JSON document on a line for each ref
-    #[arg(long, requires = "all", conflicts_with = "json")]
+    /// With --all, print one JSON document on a line for each ref, also where --json is given
+    #[arg(long, requires = "all")]
     pub jsonl: bool,
 }
 
