@@ -48,6 +48,20 @@ for file in *.ckpt; do "$binary" import "$file" --name "weather/$(basename "$fil
 "$binary" import trained-0.8.1.ckpt --name last >/dev/null
 "$binary" checkout last --version 0.8.3 -o last.ckpt >/dev/null
 "$binary" tag first last~1 >/dev/null
+mkdir scripts
+cat >scripts/Migration_1000000000001_owner.py <<'SCRIPT'
+from exodusutils.migration.base_migration import BaseMigration
+
+
+class Migration(BaseMigration):
+    def up(self, collection):
+        collection.update_many({"kind": "x"}, {"$set": {"owner": "ada"}})
+
+    def down(self, collection):
+        collection.update_many({}, {"$unset": {"owner": ""}})
+SCRIPT
+printf '{"_id": "%s", "kind": "x"}\n' a b c >models.jsonl
+"$binary" import models.jsonl --collection models --catalogue scripts >/dev/null
 (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >token)
 
 # Starts a server with these options; its address is in $url.

@@ -10,7 +10,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct MigrateRequest {
     collection: String,
     action: Action,
+    #[serde(default, deserialize_with = "count")]
     steps: Option<NonZeroU32>,
     to: Option<String>,
     #[serde(default)]
@@ -38,6 +40,15 @@ pub struct MigrateRequest {
     #[serde(default)]
     dry_run: bool,
     message: Option<String>,
+}
+
+/// A count from 1 on. JSON does not tell `2` and `2.0` apart.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU32>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let whole =
+        number.as_f64().filter(|value| value.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(value));
+    let count = whole.and_then(|value| NonZeroU32::new(value as u32));
+    count.map(Some).ok_or_else(|| D::Error::custom("`steps` is no count from 1 on"))
 }
 
 /// Which way.

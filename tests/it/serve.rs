@@ -663,7 +663,7 @@ fn a_collection_is_migrated_up_and_down() {
         serde_json::from_slice::<Value>(&document).unwrap(),
         json!({"_id": "a", "owner": "ada", "type": "x"})
     );
-    let down = r#"{"collection": "models", "action": "down", "steps": 2, "message": "back"}"#;
+    let down = r#"{"collection": "models", "action": "down", "steps": 2.0, "message": "back"}"#;
     let job = server.post("/migrate?wait=true", down).json();
     assert_eq!((&job["report"]["executed"], &job["request"]["steps"]), (&json!([]), &json!(2)));
     let document = server.get("/refs/models%2Fa/checkout").body;
@@ -697,6 +697,8 @@ fn what_migrate_cannot_mean_begins_no_job() {
         (r#"{"collection": "models", "action": "up", "steps": 0}"#, 400, "E_USAGE"),
         (r#"{"collection": "models", "action": "up", "steps": -1}"#, 400, "E_USAGE"),
         (r#"{"collection": "models", "action": "up", "steps": 1e99}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "steps": 1.5}"#, 400, "E_USAGE"),
+        (r#"{"collection": "models", "action": "up", "steps": "1"}"#, 400, "E_USAGE"),
         (r#"{"collection": "models", "action": "up", "steps": 1, "to": "owner"}"#, 409, "E_USAGE"),
         (r#"{"collection": "models", "action": "up", "restore": true}"#, 409, "E_USAGE"),
         (r#"{"collection": "missing", "action": "up"}"#, 404, "E_NAME"),
