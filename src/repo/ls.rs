@@ -122,6 +122,10 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
             });
         }
     }
+    for tensor in &mut tensors {
+        tensor.path = tensor.path.torch_name();
+        tensor.same_as = tensor.same_as.take().map(|path| path.torch_name());
+    }
     tensors
 }
 
