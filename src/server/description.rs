@@ -1,25 +1,45 @@
 //! `GET /openapi.json`: the description of what is served.
 
-use axum::http::header;
-use axum::response::IntoResponse;
+use std::sync::Arc;
 
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde_json::Value;
+
+use super::Shared;
 use super::extract::{Nothing, Params};
-use super::problem::Answer;
+use super::problem::{Answer, Problem};
+use super::routes::{Access, ROUTES};
 
 /// The description, OpenAPI 3.1, as it is served but for the version.
 pub const TEXT: &str = include_str!("openapi.json");
 
-/// Serves the description.
-pub async fn openapi(_: Params<Nothing>) -> Answer {
-    let text = TEXT.replacen("\"0.0.0\"", &format!("\"{}\"", env!("CARGO_PKG_VERSION")), 1);
-    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+/// Serves the description. A server that only reads describes no writing.
+pub async fn openapi(State(shared): State<Arc<Shared>>, _: Params<Nothing>) -> Answer {
+    let broken = |error| Problem::new("E_INTERNAL", format!("the description cannot be read: {error}"));
+    let mut description: Value = serde_json::from_str(TEXT).map_err(broken)?;
+    description["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    if shared.rules.read_only {
+        leave_writing_out(&mut description);
+    }
+    Ok(Json(description).into_response())
+}
+
+fn leave_writing_out(description: &mut Value) {
+    let Some(paths) = description["paths"].as_object_mut() else { return };
+    for route in ROUTES.iter().filter(|route| route.access == Access::Write) {
+        if let Some(operations) = paths.get_mut(route.path).and_then(Value::as_object_mut) {
+            operations.remove(&route.method.to_lowercase());
+        }
+    }
+    paths.retain(|_, operations| operations.as_object().is_some_and(|operations| !operations.is_empty()));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::routes::{Access, ROUTES};
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn description() -> Value {
         serde_json::from_str(TEXT).unwrap()

@@ -844,6 +844,18 @@ fn everything_that_is_described_is_served() {
     }
 }
 
+#[test]
+fn a_server_that_only_reads_describes_no_writing() {
+    let home = history();
+    let server = Server::reading(&home);
+    let description = server.get("/openapi.json").json();
+    let paths = description["paths"].as_object().unwrap();
+    assert!(paths.len() > 10 && !paths.contains_key("/migrate"));
+    assert!(
+        paths.values().all(|operations| operations.as_object().unwrap().keys().all(|method| method == "get"))
+    );
+}
+
 fn code(answer: &Answer) -> Option<String> {
     let document: Value = serde_json::from_slice(&answer.body).ok()?;
     document["code"].as_str().map(str::to_owned)
