@@ -7,7 +7,7 @@ use num_bigint::BigInt;
 use crate::value::{Graph, Kind, NodeId, Tail};
 
 use super::super::Limits;
-use super::op::*;
+use super::op::{self, *};
 use super::{PickleError, text};
 
 /// What one pickle holds.
@@ -15,7 +15,7 @@ use super::{PickleError, text};
 pub struct Pickle {
     /// The value; it has no storages and no tensors yet.
     pub graph: Graph,
-    /// The protocol: as stated, or 0 or 1 according to the opcodes.
+    /// The protocol: as stated, or the first that has all its opcodes where that is newer.
     pub protocol: u8,
     /// Length in bytes, STOP included. Other pickles may follow.
     pub bytes: usize,
@@ -35,7 +35,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Pickle, PickleError> {
     while !machine.step()? {}
     Ok(Pickle {
         graph: machine.graph,
-        protocol: machine.stated.unwrap_or(u8::from(machine.binary)),
+        protocol: machine.protocol,
         bytes: machine.offset,
     })
 }
@@ -54,9 +54,8 @@ pub(super) struct Machine<'a> {
     /// Whether a node was ever put into the memo or duplicated, as far as any was.
     shared: Vec<bool>,
     buffers: u32,
-    stated: Option<u8>,
-    /// Whether an opcode of protocol 1 was seen.
-    binary: bool,
+    /// The newest protocol that was stated or that an opcode came with.
+    protocol: u8,
 }
 
 type Step<T = ()> = Result<T, PickleError>;
@@ -72,7 +71,7 @@ impl Machine<'_> {
                 if protocol > 5 {
                     return Err(PickleError::Protocol(protocol));
                 }
-                self.stated = Some(protocol);
+                self.protocol = self.protocol.max(protocol);
             }
             FRAME => {
                 let frame = u64::from_le_bytes(self.take_array()?);
@@ -255,29 +254,7 @@ impl Machine<'_> {
             }
             _ => return Err(PickleError::UnknownOpcode { offset: self.opcode_offset, opcode }),
         }
-        // Opcodes that only protocol 1 and later have, among those without PROTO in front.
-        self.binary |= matches!(
-            opcode,
-            BINPUT
-                | LONG_BINPUT
-                | BINGET
-                | LONG_BINGET
-                | BININT
-                | BININT1
-                | BININT2
-                | BINFLOAT
-                | BINUNICODE
-                | BINSTRING
-                | SHORT_BINSTRING
-                | EMPTY_LIST
-                | EMPTY_DICT
-                | EMPTY_TUPLE
-                | APPENDS
-                | SETITEMS
-                | BINPERSID
-                | POP_MARK
-                | OBJ
-        );
+        self.protocol = self.protocol.max(op::since(opcode));
         Ok(false)
     }
 
@@ -505,8 +482,7 @@ impl<'a> Machine<'a> {
             memo: Memo::default(),
             shared: Vec::new(),
             buffers: 0,
-            stated: None,
-            binary: false,
+            protocol: 0,
         }
     }
 

@@ -99,6 +99,23 @@ fn a_hostile_pickle_is_refused_or_only_data() {
 }
 
 #[test]
+fn opcodes_that_are_newer_than_the_stated_protocol_are_written_again() {
+    let table: [(&[u8], u8); 5] = [
+        (b"\x80\x02C\x01a.", 3),
+        (b"\x80\x02\x8c\x01a.", 4),
+        (b"\x80\x04\x80\x02\x8f.", 4),
+        (b"\x80\x03\x96\x01\0\0\0\0\0\0\0a.", 5),
+        (b"C\x01a.", 3),
+    ];
+    for (bytes, protocol) in table {
+        let pickle = read(bytes, &Limits::default()).unwrap();
+        assert_eq!(pickle.protocol, protocol, "{bytes:?}");
+        let written = write(&pickle.graph, pickle.protocol).unwrap();
+        assert_same(&pickle.graph, &read(&written, &Limits::default()).unwrap().graph);
+    }
+}
+
+#[test]
 fn items_are_batched_as_cpython_batches_them() {
     // Kind, items, how the pickle ends in protocol 2.
     let table: [(Kind, i64, &[u8]); 7] = [
