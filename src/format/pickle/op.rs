@@ -21,19 +21,3 @@ opcodes! {
     FROZENSET = 0x91; NEWOBJ_EX = 0x92; STACK_GLOBAL = 0x93; MEMOIZE = 0x94; FRAME = 0x95;
     BYTEARRAY8 = 0x96; NEXT_BUFFER = 0x97; READONLY_BUFFER = 0x98;
 }
-
-/// The protocol that an opcode came with: a reader of an older one does not know it, whatever the pickle states.
-///
-/// Source: `proto` of each opcode in CPython's `Lib/pickletools.py`.
-pub(super) fn since(opcode: u8) -> u8 {
-    match opcode {
-        BYTEARRAY8 | NEXT_BUFFER | READONLY_BUFFER => 5,
-        SHORT_BINUNICODE..=FRAME => 4,
-        BINBYTES | SHORT_BINBYTES => 3,
-        PROTO..=LONG4 => 2,
-        POP_MARK | BININT | BININT1 | BININT2 | BINFLOAT | BINSTRING | SHORT_BINSTRING | BINUNICODE | BINPERSID
-        | EMPTY_LIST | EMPTY_DICT | EMPTY_TUPLE | APPENDS | SETITEMS | OBJ | BINGET | LONG_BINGET | BINPUT
-        | LONG_BINPUT => 1,
-        _ => 0,
-    }
-}

@@ -7,7 +7,7 @@ use num_bigint::BigInt;
 use crate::value::{Graph, Kind, NodeId, Tail};
 
 use super::super::Limits;
-use super::op::{self, *};
+use super::op::*;
 use super::{PickleError, text};
 
 /// What one pickle holds.
@@ -15,8 +15,6 @@ use super::{PickleError, text};
 pub struct Pickle {
     /// The value; it has no storages and no tensors yet.
     pub graph: Graph,
-    /// The protocol: as stated, or the first that has all its opcodes where that is newer.
-    pub protocol: u8,
     /// Length in bytes, STOP included. Other pickles may follow.
     pub bytes: usize,
 }
@@ -33,11 +31,7 @@ pub struct Pickle {
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Pickle, PickleError> {
     let mut machine = Machine::new(bytes, limits);
     while !machine.step()? {}
-    Ok(Pickle {
-        graph: machine.graph,
-        protocol: machine.protocol,
-        bytes: machine.offset,
-    })
+    Ok(Pickle { graph: machine.graph, bytes: machine.offset })
 }
 
 pub(super) struct Machine<'a> {
@@ -54,8 +48,6 @@ pub(super) struct Machine<'a> {
     /// Whether a node was ever put into the memo or duplicated, as far as any was.
     shared: Vec<bool>,
     buffers: u32,
-    /// The newest protocol that was stated or that an opcode came with.
-    protocol: u8,
 }
 
 type Step<T = ()> = Result<T, PickleError>;
@@ -71,7 +63,6 @@ impl Machine<'_> {
                 if protocol > 5 {
                     return Err(PickleError::Protocol(protocol));
                 }
-                self.protocol = self.protocol.max(protocol);
             }
             FRAME => {
                 let frame = u64::from_le_bytes(self.take_array()?);
@@ -254,7 +245,6 @@ impl Machine<'_> {
             }
             _ => return Err(PickleError::UnknownOpcode { offset: self.opcode_offset, opcode }),
         }
-        self.protocol = self.protocol.max(op::since(opcode));
         Ok(false)
     }
 
@@ -482,7 +472,6 @@ impl<'a> Machine<'a> {
             memo: Memo::default(),
             shared: Vec::new(),
             buffers: 0,
-            protocol: 0,
         }
     }
 
