@@ -3,6 +3,7 @@
 //! It knows names and rows, and nothing of tensors, formats or scripts. All writing goes through one
 //! [`Change`], a single SQLite transaction: it is made whole by [`Change::commit`] or leaves no trace.
 
+mod advance;
 mod chain;
 mod error;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod settings;
 mod steps;
 mod text;
 
+pub use advance::Advance;
 pub use chain::{ChainFault, GENESIS};
 pub use error::LedgerError;
 pub use files::WorkingFile;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::format::{self, Format, FormatError, Limits, Note, Scanned};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -189,25 +189,13 @@ impl Repo {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
         if !unchanged {
-            change.add_revision(&id, &revision)?;
-            change.move_ref(&RefMove {
+            change.advance(&Advance {
                 name: &name,
-                kind: RefKind::Branch,
                 expected: row.as_ref().map(|row| row.revision),
-                new: Some(id),
+                id: &id,
+                revision: &revision,
                 operation: "import",
-                at,
-                actor: context.actor,
             })?;
-            for step in &revision.steps {
-                change.append_step(&NewStep {
-                    ref_name: &name,
-                    revision: Some(id),
-                    step,
-                    status: &StepStatus::Done,
-                    actor: context.actor,
-                })?;
-            }
         }
         if let Some(catalogue) = &catalogue {
             change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
