@@ -116,6 +116,13 @@ fn opcodes_that_are_newer_than_the_stated_protocol_are_written_again() {
 }
 
 #[test]
+fn what_is_done_to_a_global_is_done_to_that_one_alone() {
+    let pickle = read(b"cm\nC\n(cm\nC\ne.", &Limits::default()).unwrap();
+    let written = write(&pickle.graph, 2).unwrap();
+    assert_same(&pickle.graph, &read(&written, &Limits::default()).unwrap().graph);
+}
+
+#[test]
 fn items_are_batched_as_cpython_batches_them() {
     // Kind, items, how the pickle ends in protocol 2.
     let table: [(Kind, i64, &[u8]); 7] = [
