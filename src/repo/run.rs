@@ -340,10 +340,7 @@ impl Repo {
     pub(super) fn stored_script(&self, id: &ObjectId, name: &str) -> Result<Option<Migration>, RepoError> {
         let bytes = self.reader().read(id, MAX_SCRIPT_BYTES)?;
         let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
-        // Its form is told by the text alone: none of one form is of another.
-        let source: std::sync::Arc<str> = source.into();
-        let read = |ending| Migration::read(&format!("{name}.{ending}"), source.clone(), None).ok();
-        Ok(read("py").or_else(|| read("toml")))
+        Ok(Migration::read_kept(name, &source.into()))
     }
 }
 
