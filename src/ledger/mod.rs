@@ -17,6 +17,7 @@ mod revisions;
 mod settings;
 mod steps;
 mod text;
+mod unlisted;
 
 pub use chain::{ChainFault, GENESIS};
 pub use error::LedgerError;
