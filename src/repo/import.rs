@@ -150,6 +150,7 @@ impl Repo {
             None => list_keys(catalogue.as_ref()).collect(),
         };
 
+        let reading = self.ledger.reading()?;
         let base = self.base_tree(options.base, known)?;
         context.progress.begin("importing", source.bytes());
         let mut writer = self.store.writer(&self.ledger).with_compression(options.compression);
@@ -185,6 +186,7 @@ impl Repo {
         };
         let counts = writer.counts();
         let pack = writer.finish()?;
+        drop(reading);
 
         let at = context.time();
         let has_head = self.ledger.setting("head")?.is_some();

@@ -27,6 +27,7 @@ impl Lineage {
 impl Repo {
     /// Follows first parents, from one turn to the one before, and gathers the runs that still stand.
     pub(super) fn lineage(&self, revision: &Revision) -> Result<Lineage, RepoError> {
+        let _reading = self.ledger.reading()?;
         let mut runs: HashMap<String, Step> = HashMap::new();
         let mut undone: HashMap<String, u32> = HashMap::new();
         // What never ran here is not looked for.
