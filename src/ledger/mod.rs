@@ -18,6 +18,7 @@ mod revisions;
 mod settings;
 mod steps;
 mod text;
+mod unlisted;
 
 pub use advance::Advance;
 pub use chain::{ChainFault, GENESIS};
@@ -25,7 +26,7 @@ pub use error::LedgerError;
 pub use files::WorkingFile;
 pub use groups::GroupRow;
 pub use memo::MemoKey;
-pub use open::{Change, Ledger, SCHEMA_VERSION};
+pub use open::{Change, Ledger, Reading, SCHEMA_VERSION};
 pub use refs::{RefKind, RefLogRow, RefMove, RefRow};
 pub use revisions::RevisionRow;
 pub use steps::{NewStep, StepRow, StepStatus};

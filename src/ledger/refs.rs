@@ -70,6 +70,7 @@ pub(super) fn by_name() -> String {
     format!("SELECT {COLUMNS} FROM refs WHERE name = ?1")
 }
 
+pub(super) const AT_REVISION: &str = "SELECT name FROM refs WHERE revision = ?1 ORDER BY name";
 pub(super) const LOG_OF_REF: &str =
     "SELECT ref, old_revision, new_revision, operation, at, actor FROM ref_log
      WHERE ref = ?1 ORDER BY seq";
@@ -146,7 +147,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn refs_at(&self, revision: &ObjectId) -> Result<Vec<RefName>, LedgerError> {
         self.connection
-            .prepare_cached("SELECT name FROM refs WHERE revision = ?1 ORDER BY name")
+            .prepare_cached(AT_REVISION)
             .and_then(|mut statement| {
                 statement.query_map([revision.as_bytes()], |row| text::ref_name(row, 0))?.collect()
             })

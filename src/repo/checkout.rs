@@ -400,6 +400,7 @@ impl Repo {
         path: &Path,
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
+        let _reading = self.ledger.reading()?;
         let revision = self.revision(id)?;
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &revision.tree)?;

@@ -156,6 +156,7 @@ impl Repo {
         (to, new): (ObjectId, &Tree),
         progress: &dyn Progress,
     ) -> Result<DiffReport, RepoError> {
+        let _reading = self.ledger.reading()?;
         let reader = self.reader();
         let mut report = DiffReport {
             from,
