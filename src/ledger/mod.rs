@@ -23,7 +23,7 @@ pub use error::LedgerError;
 pub use files::WorkingFile;
 pub use groups::GroupRow;
 pub use memo::MemoKey;
-pub use open::{Change, Ledger, SCHEMA_VERSION};
+pub use open::{Change, Ledger, SCHEMA_VERSION, View};
 pub use refs::{RefKind, RefLogRow, RefMove, RefRow};
 pub use revisions::RevisionRow;
 pub use steps::{NewStep, StepRow, StepStatus};

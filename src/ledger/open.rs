@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Params, Transaction, TransactionBehavior};
 
 use super::LedgerError;
 
@@ -116,6 +117,16 @@ impl Ledger {
         Ok(Change { transaction })
     }
 
+    /// Lets everything that is read until the view is dropped be of one moment. Much reading is also faster so.
+    ///
+    /// # Errors
+    ///
+    /// If SQLite refuses.
+    pub fn view(&self) -> Result<View<'_>, LedgerError> {
+        let transaction = self.connection.unchecked_transaction().map_err(LedgerError::during("be read"))?;
+        Ok(View { _transaction: transaction })
+    }
+
     /// Asks SQLite to check its file and every name of a row that another table should have, and returns
     /// what it finds wrong.
     ///
@@ -155,6 +166,12 @@ impl Ledger {
     }
 }
 
+/// One moment of the ledger: a transaction that only reads.
+#[derive(Debug)]
+pub struct View<'a> {
+    _transaction: Transaction<'a>,
+}
+
 /// A change of the ledger under way: one transaction.
 #[derive(Debug)]
 pub struct Change<'a> {
@@ -170,6 +187,11 @@ impl Change<'_> {
     pub fn commit(self) -> Result<(), LedgerError> {
         self.transaction.commit().map_err(LedgerError::during("commit a change"))
     }
+
+    /// Carries a statement out that is compiled once, since it may come for thousands of rows.
+    pub(super) fn run(&self, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
+        self.transaction.prepare_cached(statement)?.execute(values)
+    }
 }
 
 fn configure(connection: &Connection) -> Result<(), LedgerError> {
@@ -180,6 +202,8 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "synchronous", "FULL").map_err(during())?;
     connection.pragma_update(None, "foreign_keys", true).map_err(during())?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Else a statement is compiled anew whenever other values are bound to it, in case another plan fits them better.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(during())?;
     Ok(())
 }
 

@@ -145,12 +145,12 @@ impl Change<'_> {
     fn enter_revision(&self, id: &ObjectId, revision: &Revision) -> rusqlite::Result<()> {
         let body = String::from_utf8(revision.encode())
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        self.transaction.execute(
+        self.run(
             "INSERT OR IGNORE INTO revisions (name, tree, created, body) VALUES (?1, ?2, ?3, ?4)",
             params![id.as_bytes(), revision.tree.as_bytes(), revision.created.to_string(), body],
         )?;
         for (position, parent) in (0i64..).zip(&revision.parents) {
-            self.transaction.execute(
+            self.run(
                 "INSERT OR IGNORE INTO revision_parents (revision, position, parent) VALUES (?1, ?2, ?3)",
                 params![id.as_bytes(), position, parent.as_bytes()],
             )?;
