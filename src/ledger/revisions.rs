@@ -169,22 +169,21 @@ impl Change<'_> {
         let body = String::from_utf8(revision.encode())
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let turn = self.turn(id, revision)?;
-        self.transaction
-            .prepare_cached(
-                "INSERT OR IGNORE INTO revisions (name, tree, created, body, turn) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
+        self.run(
+            "INSERT OR IGNORE INTO revisions (name, tree, created, body, turn) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
                 id.as_bytes(),
                 revision.tree.as_bytes(),
                 revision.created.to_string(),
                 body,
                 turn.as_bytes()
-            ])?;
-        let mut insert = self.transaction.prepare_cached(
-            "INSERT OR IGNORE INTO revision_parents (revision, position, parent) VALUES (?1, ?2, ?3)",
+            ],
         )?;
         for (position, parent) in (0i64..).zip(&revision.parents) {
-            insert.execute(params![id.as_bytes(), position, parent.as_bytes()])?;
+            self.run(
+                "INSERT OR IGNORE INTO revision_parents (revision, position, parent) VALUES (?1, ?2, ?3)",
+                params![id.as_bytes(), position, parent.as_bytes()],
+            )?;
         }
         Ok(())
     }
