@@ -234,6 +234,7 @@ impl Repo {
         change.commit()?;
 
         let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
+        drop(graph);
         let cautions = super::scan::cautions(&path, &Limits::default());
         let mut warn = |code: &str, message| warnings.push(Warning { code: code.to_owned(), message });
         if let Some(what) = cautions.dangerous {

@@ -26,6 +26,9 @@ const MOST_EXPANSION: u128 = 1 << 16;
 const MOST_EXPANDED: u128 = 1 << 32;
 /// Highest number of a device that a storage may be put on.
 const MOST_DEVICE: u64 = 63;
+/// Extension codes that programs may give a meaning. Those below are Python's own, which never gave one, and those
+/// above are not assigned (PEP 307).
+const PRIVATE_EXTENSIONS: std::ops::Range<u32> = 128..256;
 
 /// What is odd about a whole pickle, each kind once. `is_file` says that it is a file by itself, to which a
 /// program may bring what lies outside of it.
@@ -69,9 +72,8 @@ pub(super) fn oddities(traced: &Trace, is_file: bool) -> Vec<String> {
 fn of_node(graph: &Graph, id: NodeId, is_file: bool) -> Option<(usize, String)> {
     let node = graph.node(id);
     match &node.kind {
-        Kind::Extension(code) => {
-            let what = format!("extension code {code} stands for what only its writer has registered");
-            return Some((0, what));
+        Kind::Extension(code) if !PRIVATE_EXTENSIONS.contains(code) => {
+            return Some((0, format!("extension code {code} stands for nothing that was ever registered")));
         }
         Kind::Buffer(_) if !is_file => {
             return Some((1, "it asks for buffers from outside of the file".to_owned()));

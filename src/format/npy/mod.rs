@@ -126,7 +126,7 @@ pub(super) fn value(header: &Header, storage: StorageId, bytes: u64) -> Result<K
         view: None,
     };
     let Some(expected) = header.data_bytes() else {
-        return Ok(Kind::Storage(reference(header.text.clone(), bytes)));
+        return Ok(Kind::Storage(Box::new(reference(header.text.clone(), bytes))));
     };
     if expected != bytes {
         return Err(NpyError::Length { expected, found: bytes });

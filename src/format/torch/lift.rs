@@ -50,7 +50,7 @@ pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Resu
         }
     }
     for (id, reference) in storages {
-        graph.node_mut(id).kind = Kind::Storage(reference);
+        graph.node_mut(id).kind = Kind::Storage(Box::new(reference));
     }
     let uses = uses(graph);
     for id in (0..graph.nodes.len() as u32).map(NodeId) {
@@ -165,7 +165,7 @@ fn tensor(
         shape: naturals(graph, parts[1]).ok_or_else(|| bad("its shape is no tuple of natural numbers"))?,
         strides: naturals(graph, parts[2])
             .ok_or_else(|| bad("its strides are no tuple of natural numbers"))?,
-        storage: storage.clone(),
+        storage: StorageRef::clone(storage),
         requires_grad,
         hooks: parts.get(4).copied().filter(|hooks| !is_fresh_empty(graph, *hooks, uses)),
         metadata: parts.get(if name == "_rebuild_tensor_v3" { 6 } else { 5 }).copied(),
