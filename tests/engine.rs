@@ -78,8 +78,13 @@ impl Checkpoint {
         let key = self.graph.storages.len().to_string();
         let storage = self.graph.add_storage(Storage { key, bytes: bytes.len() as u64 });
         self.bytes.0.insert(storage.0, bytes);
-        let storage =
-            StorageRef { storage, class: "torch.FloatStorage".into(), location: "cpu".into(), elements };
+        let storage = StorageRef {
+            storage,
+            class: "torch.FloatStorage".into(),
+            location: "cpu".into(),
+            elements,
+            view: None,
+        };
         self.graph.add(Kind::Tensor(Box::new(Tensor {
             dtype,
             shape: shape.to_vec(),

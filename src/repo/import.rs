@@ -229,10 +229,16 @@ impl Repo {
         change.commit()?;
 
         let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
-        if let Some(what) = super::scan::danger_in(&path, &Limits::default()) {
-            let message =
-                format!("it is kept as data, but loading it is dangerous, `ckstore scan` tells why: {what}");
-            warnings.push(Warning { code: "W_DANGEROUS".to_owned(), message });
+        drop(graph);
+        let cautions = super::scan::cautions(&path, &Limits::default());
+        let mut warn = |code: &str, message| warnings.push(Warning { code: code.to_owned(), message });
+        if let Some(what) = cautions.dangerous {
+            let why = "it is kept as data, but loading it is dangerous, `ckstore scan` tells why";
+            warn("W_DANGEROUS", format!("{why}: {what}"));
+        }
+        if let Some(what) = cautions.odd {
+            let why = "it is kept as data, but no program writes pickles so: loading it may fail, or take very long";
+            warn("W_ODD_PICKLE", format!("{why}: {what}"));
         }
         let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
         Ok(ImportReport {

@@ -78,14 +78,19 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
         return as_bytes(format!("it is larger than the limit of {} bytes", limits.skeleton_bytes));
     }
     let mut skeleton = read_bytes(source, 0, total)?;
-    let (mut end, mut count, mut buffers) = (0, 0u64, 0usize);
+    let (mut end, mut count, mut buffers, mut references) = (0, 0u64, 0usize, 0usize);
     while end < skeleton.len() {
         match read(&skeleton[end..], limits) {
             Ok(pickle) => {
                 end += pickle.bytes;
                 count += 1;
-                let is_buffer = |node: &&crate::value::Node| matches!(node.kind, Kind::Buffer(_));
-                buffers += pickle.graph.nodes.iter().filter(is_buffer).count();
+                for node in &pickle.graph.nodes {
+                    match node.kind {
+                        Kind::Buffer(_) => buffers += 1,
+                        Kind::PersistentId(_) | Kind::PersistentLine(_) => references += 1,
+                        _ => {}
+                    }
+                }
             }
             Err(error) if count == 0 => return as_bytes(error.to_string()),
             Err(_) => break,
@@ -103,6 +108,11 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     if buffers > 0 {
         let message =
             format!("{buffers} buffers of this pickle lie in other files, which are not stored here");
+        notes.push(Note { code: "W_OUT_OF_BAND", message });
+    }
+    if references > 0 {
+        let message =
+            format!("{references} values of this pickle lie in other files, which are not stored here");
         notes.push(Note { code: "W_OUT_OF_BAND", message });
     }
     let mut attributes = BTreeMap::new();

@@ -43,7 +43,7 @@ pub(super) struct Machine<'a> {
     pub graph: Graph,
     pub stack: Vec<NodeId>,
     /// Heights of the stack at which marks lie.
-    marks: Vec<usize>,
+    pub marks: Vec<usize>,
     memo: Memo,
     /// Whether a node was ever put into the memo or duplicated, as far as any was.
     shared: Vec<bool>,
