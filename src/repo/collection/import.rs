@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::durable;
 use crate::format::{self, Format, FormatError, Limits};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::document::{self, Document, DocumentError, MAX_DEPTH, Value};
 use crate::migration::resolver;
 use crate::object::ObjectId;
@@ -246,7 +246,6 @@ impl Repo {
         context.progress.end();
         let pack = writer.finish()?;
         drop(reading);
-        let at = context.time();
         let change = self.ledger.change()?;
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
@@ -258,25 +257,13 @@ impl Repo {
         }
         for (document, expected, id, revision) in &new {
             if let Some(revision) = revision {
-                change.add_revision(id, revision)?;
-                change.move_ref(&RefMove {
+                change.advance(&Advance {
                     name: &document.name,
-                    kind: RefKind::Branch,
                     expected: *expected,
-                    new: Some(*id),
+                    id,
+                    revision,
                     operation: "import",
-                    at,
-                    actor: context.actor,
                 })?;
-                for step in &revision.steps {
-                    change.append_step(&NewStep {
-                        ref_name: &document.name,
-                        revision: Some(*id),
-                        step,
-                        status: &StepStatus::Done,
-                        actor: context.actor,
-                    })?;
-                }
             }
             if let Some((path, stamp)) = &document.file {
                 let file = WorkingFile {
