@@ -40,6 +40,7 @@ mod show;
 mod state;
 mod stats;
 mod status;
+mod summary;
 mod values;
 mod working;
 
@@ -68,6 +69,7 @@ pub use redo::RedoOptions;
 pub use refs::{RefsOptions, RefsPage};
 pub use repack::{RepackOptions, RepackPlan, RepackReport};
 pub use scan::{ScanCounts, ScanReport, ScannedFile, scan};
-pub use show::{ShowReport, ValueReport};
+pub use show::{ShowReport, TensorValue, ValueReport};
 pub use stats::{CodecStats, RefStats, Saved, StatsReport};
 pub use status::{StatusReport, WorkingFileState, WorkingFileStatus};
+pub use summary::Summary;
