@@ -96,7 +96,7 @@ pub(super) fn encode(
 ) -> Result<Encoded, FormatError> {
     let protocol = match like.skeleton.as_slice() {
         [0x80, protocol, ..] => *protocol,
-        skeleton => pickle::read(skeleton, &Limits::default())?.protocol,
+        skeleton => pickle::read(skeleton, &Limits::NONE)?.protocol,
     };
     let lowered = lower::lower(graph, protocol, Dialect::Zip, facts)?;
     let mut storages: Vec<Storage> = Vec::with_capacity(lowered.used.len());
