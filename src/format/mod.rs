@@ -41,7 +41,7 @@ pub use folder::{
 };
 pub use gguf::GgufError;
 pub use json::JsonError;
-pub use limits::Limits;
+pub use limits::{Bound, Limits};
 pub use npy::NpyError;
 pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
 pub use safetensors::SafetensorsError;

@@ -386,7 +386,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
         let written = self.write_revision(report, id, path, context)?;
-        if let Some(what) = super::scan::cautions(path, &Limits::default()).dangerous {
+        if let Some(what) = super::scan::cautions(path, &Limits::NONE).dangerous {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
         Ok(written)

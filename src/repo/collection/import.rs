@@ -47,6 +47,8 @@ pub struct CollectionImportOptions<'a> {
     pub message: Option<&'a str>,
     /// Where the catalogue is; one that is given here is the collection's from now on.
     pub catalogue: CatalogueSource<'a>,
+    /// Bounds on what each file or document may ask of memory and time.
+    pub limits: Limits,
 }
 
 /// What an import into a collection did.
@@ -113,7 +115,7 @@ impl Repo {
         };
         let mut incoming = Vec::new();
         for path in &sorted.documents {
-            report.bytes += read_documents(path, base, &options.collection, &mut incoming)?;
+            report.bytes += read_documents(path, base, &options.collection, &options.limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)?;
         report.documents = incoming.len() as u64;
@@ -139,12 +141,12 @@ impl Repo {
     /// # Errors
     ///
     /// As [`import_collection`](Repo::import_collection).
-    pub fn check_collection(path: &Path, collection: &RefName) -> Result<(), RepoError> {
+    pub fn check_collection(path: &Path, collection: &RefName, limits: &Limits) -> Result<(), RepoError> {
         let root = absolute(path)?;
         let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
         let mut incoming = Vec::new();
         for path in &sort(&root)?.documents {
-            read_documents(path, base, collection, &mut incoming)?;
+            read_documents(path, base, collection, limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)
     }
@@ -177,6 +179,7 @@ impl Repo {
             message: options.message,
             catalogue: CatalogueSource { given: None, ..options.catalogue },
             keep_head: true,
+            limits: options.limits.clone(),
             ..ImportOptions::default()
         };
         self.import(&import, context)
@@ -304,7 +307,7 @@ pub(in crate::repo) fn store_text(
     text: &[u8],
     writer: &mut crate::store::Writer<'_>,
 ) -> Result<(ObjectId, ObjectId), RepoError> {
-    let limits = Limits::default();
+    let limits = Limits::NONE;
     let scanned = format::scan(&text, Some(Format::Json), &limits).map_err(SnapshotError::from)?;
     let graph = format::decode(&scanned.outline, &limits).map_err(SnapshotError::from)?;
     let stored = snapshot::write_file(&text, &scanned, &graph, None, writer, &crate::progress::Silent)?;
@@ -316,6 +319,7 @@ fn read_documents(
     path: &Path,
     base: &Path,
     collection: &RefName,
+    limits: &Limits,
     incoming: &mut Vec<Incoming>,
 ) -> Result<u64, RepoError> {
     let failed = || RepoError::io("read", path);
@@ -337,7 +341,7 @@ fn read_documents(
         source: DocumentError::NotADocument { what: error.what.to_owned() },
     })?;
     let alone = places.len() == 1 && !text.trim_ascii_start().starts_with(b"[");
-    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..Limits::default() };
+    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..limits.clone() };
     // Counted on from one document to the next, since counting from the begin would take quadratic time.
     let (mut line, mut counted) = (1, 0);
     for place in places {

@@ -521,7 +521,7 @@ fn spelling_of(text: &[u8]) -> Spelling {
 /// How a document is written that has no model.
 fn plain_outline() -> Result<Outline, RepoError> {
     let text = &b"{\"_id\": 0, \"a\": 0}"[..];
-    let scanned = format::scan(&text, Some(Format::Json), &Limits::default()).map_err(SnapshotError::from)?;
+    let scanned = format::scan(&text, Some(Format::Json), &Limits::NONE).map_err(SnapshotError::from)?;
     Ok(scanned.outline)
 }
 
