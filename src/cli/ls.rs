@@ -7,7 +7,7 @@ use clap::Args;
 use crate::repo::TensorEntry;
 
 use super::failure::Failure;
-use super::output::{Output, human_bytes, shape_text, write_table};
+use super::output::{Output, human_bytes, shape_text};
 use super::session::Session;
 
 /// List the tensors of a revision
@@ -33,7 +33,7 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
                 tensor.bytes.to_string(),
             ]);
         }
-        write_table(out, &table)?;
+        table.write(out)?;
         let bytes = human_bytes(report.bytes);
         writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
     })?;

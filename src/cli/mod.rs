@@ -29,6 +29,7 @@ mod simulate;
 mod stats;
 mod status;
 mod sweep;
+mod table;
 mod tag;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::repo::StatsReport;
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, write_table};
+use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
 
 /// Show what the store takes and what it saves
@@ -73,7 +73,7 @@ fn write_report(out: &mut dyn Write, report: &StatsReport, output: &Output) -> i
                 human_bytes(stats.own_bytes),
             ]);
         }
-        write_table(out, &table)?;
+        table.write(out)?;
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Graph, StorageId};
 
-pub use danger::{Checksums, Dangers, Finding, PROBLEMS, Problem, Rating, dangers};
+pub use danger::{Checksums, Dangers, Finding, ODD_PICKLE, PROBLEMS, Problem, Rating, dangers};
 pub use detect::detect;
 pub use error::FormatError;
 pub use folder::{

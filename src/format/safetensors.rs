@@ -166,6 +166,7 @@ pub(super) fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, Format
             class: String::new(),
             location: String::new(),
             elements: storage.bytes / entry.dtype.item_bytes(),
+            view: None,
         };
         let strides = Tensor::contiguous_strides(&entry.shape).ok_or(damaged("its strides overflow"))?;
         values.push((

@@ -8,7 +8,7 @@ use crate::format::convert::tensor_of;
 use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
 use crate::object::ObjectId;
 use crate::snapshot::{self, Tree};
-use crate::value::{Graph, NodeId, Path, places};
+use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
 use super::{Repo, RepoError};
@@ -71,7 +71,7 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
     let mut tensors: Vec<TensorEntry> = Vec::new();
     let mut first: HashMap<NodeId, usize> = HashMap::new();
     let mut within: Option<Path> = None;
-    for place in places(graph) {
+    for place in walk(graph) {
         if within.as_ref().is_some_and(|above| above.contains(&place.path)) {
             // Its parts, once each, are its bytes.
             if let (Some(tensor), Some(whole)) = (graph.as_tensor(place.node), tensors.last_mut())

@@ -162,6 +162,7 @@ fn tensor(info: &Info, storage: StorageId, bytes: u64, big_endian: bool) -> Opti
             class: if is_foreign { dtype.name().to_owned() } else { String::new() },
             location: String::new(),
             elements: bytes / if is_foreign { 1 } else { item_bytes },
+            view: None,
         },
         requires_grad: false,
         hooks: None,

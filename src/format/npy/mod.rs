@@ -118,10 +118,15 @@ pub(super) fn encode(
 /// Elements that no tensor can have (text, records, foreign byte order) are listed as bytes, in one more
 /// dimension; the storage's class then says what they are.
 pub(super) fn value(header: &Header, storage: StorageId, bytes: u64) -> Result<Kind, NpyError> {
-    let reference =
-        |class: String, elements| StorageRef { storage, class, location: String::new(), elements };
+    let reference = |class: String, elements| StorageRef {
+        storage,
+        class,
+        location: String::new(),
+        elements,
+        view: None,
+    };
     let Some(expected) = header.data_bytes() else {
-        return Ok(Kind::Storage(reference(header.text.clone(), bytes)));
+        return Ok(Kind::Storage(Box::new(reference(header.text.clone(), bytes))));
     };
     if expected != bytes {
         return Err(NpyError::Length { expected, found: bytes });

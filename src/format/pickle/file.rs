@@ -11,7 +11,7 @@ use super::super::source::read as read_bytes;
 use super::super::{
     Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
 };
-use super::{Pickle, PickleError, read, write};
+use super::{Pickle, PickleError, extent, read, write};
 
 /// The attribute that says how many pickles there are, where there are several.
 const COUNT: &str = "pickles";
@@ -78,14 +78,19 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
         return as_bytes(format!("it is larger than the limit of {} bytes", limits.skeleton_bytes));
     }
     let mut skeleton = read_bytes(source, 0, total)?;
-    let (mut end, mut count, mut buffers) = (0, 0u64, 0usize);
+    let (mut end, mut count, mut buffers, mut references) = (0, 0u64, 0usize, 0usize);
     while end < skeleton.len() {
         match read(&skeleton[end..], limits) {
             Ok(pickle) => {
                 end += pickle.bytes;
                 count += 1;
-                let is_buffer = |node: &&crate::value::Node| matches!(node.kind, Kind::Buffer(_));
-                buffers += pickle.graph.nodes.iter().filter(is_buffer).count();
+                for node in &pickle.graph.nodes {
+                    match node.kind {
+                        Kind::Buffer(_) => buffers += 1,
+                        Kind::PersistentId(_) | Kind::PersistentLine(_) => references += 1,
+                        _ => {}
+                    }
+                }
             }
             Err(error) if count == 0 => return as_bytes(error.to_string()),
             Err(_) => break,
@@ -103,6 +108,11 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     if buffers > 0 {
         let message =
             format!("{buffers} buffers of this pickle lie in other files, which are not stored here");
+        notes.push(Note { code: "W_OUT_OF_BAND", message });
+    }
+    if references > 0 {
+        let message =
+            format!("{references} values of this pickle lie in other files, which are not stored here");
         notes.push(Note { code: "W_OUT_OF_BAND", message });
     }
     let mut attributes = BTreeMap::new();
@@ -152,10 +162,10 @@ pub(in crate::format) fn encode(
     if attributes.contains_key(COUNT) && matches!(graph.kind(graph.root), Kind::List) {
         let (mut end, mut count) = (0, 0u64);
         for item in graph.elements(graph.root) {
-            let protocol = match like.skeleton.get(end..).map(|old| read(old, &Limits::default())) {
-                Some(Ok(pickle)) => {
-                    end += pickle.bytes;
-                    pickle.protocol
+            let protocol = match like.skeleton.get(end..).map(extent) {
+                Some(Ok(old)) => {
+                    end += old.bytes;
+                    old.protocol
                 }
                 _ => 2,
             };
@@ -165,7 +175,7 @@ pub(in crate::format) fn encode(
         attributes.insert(COUNT.to_owned(), count.to_string());
     } else {
         attributes.remove(COUNT);
-        skeleton = write(graph, read(&like.skeleton, &Limits::default())?.protocol)?;
+        skeleton = write(graph, extent(&like.skeleton)?.protocol)?;
     }
     let outline = Outline {
         format: Format::Pickle,

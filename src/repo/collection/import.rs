@@ -194,6 +194,7 @@ impl Repo {
         let collection = &options.collection;
         let directory = options.catalogue.given.map(absolute).transpose()?;
         let applied = if incoming.is_empty() { Vec::new() } else { self.joined_list(options)? };
+        let reading = self.ledger.reading()?;
         let mut writer = self.store.writer(&self.ledger);
         let mut new = Vec::new();
         context.progress.begin("importing", incoming.iter().map(|document| document.text.len() as u64).sum());
@@ -244,6 +245,7 @@ impl Repo {
         }
         context.progress.end();
         let pack = writer.finish()?;
+        drop(reading);
         let at = context.time();
         let change = self.ledger.change()?;
         if let Some(pack) = &pack {
