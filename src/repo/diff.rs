@@ -12,6 +12,7 @@ use crate::value::{Dtype, Path, is_atom, walk};
 
 use super::numbers::{Distance, Elements};
 use super::values::describe;
+use super::whole::{self, Wholes};
 use super::{Repo, RepoError};
 
 /// A tensor as listed.
@@ -203,6 +204,10 @@ impl Repo {
         progress.end();
         report.removed =
             old.tensors.iter().filter(|tensor| gone.contains(&tensor.path)).map(TensorEntry::from).collect();
+        let (before, after) = (Wholes::of(&reader, old)?, Wholes::of(&reader, new)?);
+        if !before.is_empty() || !after.is_empty() {
+            whole::join(&mut report, &before, &after);
+        }
         Ok(report)
     }
 }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::format::convert::tensor_of;
-use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
+use crate::format::{Format, WholeTensor, whole_tensor};
 use crate::object::ObjectId;
 use crate::snapshot::{self, Tree};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
+use super::whole::{is_sharded, whole_tensors};
 use super::{Repo, RepoError};
 
 /// The tensors of a revision.
@@ -55,15 +56,6 @@ impl Repo {
         let revision = self.revision(id)?;
         Ok(snapshot::read_tree(&self.reader(), &revision.tree)?)
     }
-}
-
-fn view(tree: &Tree) -> Option<&str> {
-    tree.attributes.get("view").map(String::as_str)
-}
-
-/// Whether tensors can lie in pieces.
-fn is_sharded(tree: &Tree) -> bool {
-    tree.tensors.iter().any(|tensor| folder_piece(view(tree), &tensor.path).is_some())
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
@@ -125,30 +117,6 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
     for tensor in &mut tensors {
         tensor.path = tensor.path.torch_name();
         tensor.same_as = tensor.same_as.take().map(|path| path.torch_name());
-    }
-    tensors
-}
-
-/// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
-fn whole_tensors(tree: &Tree) -> Vec<TensorEntry> {
-    let mut tensors: Vec<TensorEntry> = Vec::with_capacity(tree.tensors.len());
-    for tensor in &tree.tensors {
-        let entry = TensorEntry::from(tensor);
-        let piece =
-            folder_piece(view(tree), &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
-        let Some((path, begin)) = piece else {
-            tensors.push(entry);
-            continue;
-        };
-        let ends = begin.iter().zip(&entry.shape).map(|(begin, extent)| begin.saturating_add(*extent));
-        match tensors.last_mut() {
-            Some(last) if last.path == path && last.shape.len() == begin.len() => {
-                last.shape.iter_mut().zip(ends).for_each(|(extent, end)| *extent = end.max(*extent));
-                last.bytes = last.bytes.saturating_add(entry.bytes);
-                last.pieces += 1;
-            }
-            _ => tensors.push(TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry }),
-        }
     }
     tensors
 }

@@ -41,6 +41,7 @@ mod state;
 mod stats;
 mod status;
 mod values;
+mod whole;
 mod working;
 
 pub use baseline::{BaselineOptions, BaselineReport};

@@ -9,6 +9,7 @@ use crate::snapshot;
 use crate::value::{Path, places};
 
 use super::values::{render, to_json};
+use super::whole::whole_tensors;
 use super::{Repo, RepoError};
 
 /// A revision in full.
@@ -63,6 +64,11 @@ impl Repo {
             let suggestion = suggest(path, all.iter().map(|place| place.path.as_str())).map(str::to_owned);
             return Err(RepoError::NotFound { what: "value at", name: path.to_owned(), suggestion });
         };
+        let mut pieces = whole_tensors(&tree).into_iter().filter(|tensor| tensor.pieces > 0);
+        if let Some(tensor) = pieces.find(|tensor| tensor.path == place.path) {
+            let text = format!("tensor {} {:?} in {} pieces", tensor.dtype, tensor.shape, tensor.pieces);
+            return Ok(ValueReport { revision: id, path: wanted, value: text.clone().into(), text });
+        }
         Ok(ValueReport {
             revision: id,
             path: wanted,
