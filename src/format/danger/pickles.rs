@@ -110,7 +110,7 @@ fn is_name(global: &str) -> bool {
 
 fn judge(graph: &Graph, event: &Event, called: &[bool]) -> Option<Finding> {
     let found = |global: String, called, rating, why| {
-        let (offset, opcode) = (event.offset as u64, event.opcode);
+        let (offset, opcode) = (event.offset as u64, event.opcode());
         Some(Finding { rating, global, called, entry: String::new(), offset, opcode, count: 1, why })
     };
     match graph.kind(event.node) {
