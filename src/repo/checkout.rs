@@ -185,7 +185,7 @@ impl Repo {
             format: tree.format.clone(),
             file: self.known_file(&position.tree)?,
             file_bytes: tree.file_bytes(),
-            tensors: tree.tensors.len() as u64,
+            tensors: super::whole::count(&tree),
             applied: Some(position.applied),
             steps,
             actor: context.actor.to_owned(),

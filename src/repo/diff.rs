@@ -13,6 +13,7 @@ use crate::value::{Dtype, Path, is_atom, walk};
 use super::numbers::{Distance, Elements, View};
 use super::summary::Summary;
 use super::values::describe;
+use super::whole::{self, Wholes};
 use super::{Repo, RepoError};
 
 /// A tensor as listed.
@@ -209,6 +210,10 @@ impl Repo {
         progress.end();
         report.removed =
             old.tensors.iter().filter(|tensor| gone.contains(&tensor.path)).map(TensorEntry::from).collect();
+        let (before, after) = (Wholes::of(&reader, old)?, Wholes::of(&reader, new)?);
+        if !before.is_empty() || !after.is_empty() {
+            whole::join(&mut report, &before, &after);
+        }
         Ok(report)
     }
 }

@@ -176,7 +176,7 @@ impl Repo {
                     format: snapshot.tree.format.clone(),
                     file: Some(snapshot.file),
                     file_bytes: source.bytes(),
-                    tensors: snapshot.tree.tensors.len() as u64,
+                    tensors: super::whole::count(&snapshot.tree),
                     steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_ref()),
                     applied,
                     actor: context.actor.to_owned(),

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::format::convert::tensor_of;
-use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
+use crate::format::{Format, WholeTensor, whole_tensor};
 use crate::object::ObjectId;
 use crate::progress::Progress;
-use crate::snapshot::{self, Tree};
+use crate::snapshot::{self, Tree, TreeTensor};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
 use super::numbers::View;
 use super::summary::gather_all;
+use super::whole::{in_pieces, is_sharded};
 use super::{Repo, RepoError};
 
 /// The tensors of a revision.
@@ -73,7 +74,7 @@ impl Repo {
             let (graph, _) = snapshot::read_graph(&self.reader(), tree)?;
             return Ok(tensors_of(tree, &graph));
         }
-        Ok(whole_tensors(tree))
+        Ok(whole(tree))
     }
 
     /// The tree of a revision.
@@ -93,15 +94,6 @@ fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>) -> LsReport
     let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
     let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
     LsReport { revision, format: tree.format, tensors, bytes }
-}
-
-fn view(tree: &Tree) -> Option<&str> {
-    tree.attributes.get("view").map(String::as_str)
-}
-
-/// Whether tensors can lie in pieces.
-fn is_sharded(tree: &Tree) -> bool {
-    tree.tensors.iter().any(|tensor| folder_piece(view(tree), &tensor.path).is_some())
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
@@ -175,33 +167,8 @@ fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
     tensors
 }
 
-/// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
-fn whole_tensors(tree: &Tree) -> Vec<Listed> {
-    let mut tensors: Vec<Listed> = Vec::with_capacity(tree.tensors.len());
-    for tensor in &tree.tensors {
-        let entry = TensorEntry::from(tensor);
-        let views = vec![View::of(tree, tensor)];
-        let piece =
-            folder_piece(view(tree), &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
-        let Some((path, begin)) = piece else {
-            tensors.push(Listed { entry, views });
-            continue;
-        };
-        let ends = begin.iter().zip(&entry.shape).map(|(begin, extent)| begin.saturating_add(*extent));
-        match tensors.last_mut() {
-            Some(Listed { entry: last, views: known })
-                if last.path == path && last.shape.len() == begin.len() =>
-            {
-                known.extend(views);
-                last.shape.iter_mut().zip(ends).for_each(|(extent, end)| *extent = end.max(*extent));
-                last.bytes = last.bytes.saturating_add(entry.bytes);
-                last.pieces += 1;
-            }
-            _ => {
-                let entry = TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry };
-                tensors.push(Listed { entry, views });
-            }
-        }
-    }
-    tensors
+/// The tensors of a tree, each whole.
+fn whole(tree: &Tree) -> Vec<Listed> {
+    let views = |pieces: Vec<&TreeTensor>| pieces.into_iter().map(|piece| View::of(tree, piece)).collect();
+    in_pieces(tree).into_iter().map(|(entry, pieces)| Listed { entry, views: views(pieces) }).collect()
 }

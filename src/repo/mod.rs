@@ -42,6 +42,7 @@ mod stats;
 mod status;
 mod summary;
 mod values;
+mod whole;
 mod working;
 
 pub use baseline::{BaselineOptions, BaselineReport};

@@ -12,6 +12,7 @@ use crate::value::{Path, places};
 use super::numbers::{Elements, View};
 use super::summary::{Summary, gather_all};
 use super::values::{describe_tensor, render, to_json};
+use super::whole::whole_tensors;
 use super::{Repo, RepoError};
 
 /// A revision in full.
@@ -99,6 +100,17 @@ impl Repo {
         };
         if let Some(view) = graph.as_tensor(place.node).and_then(|tensor| View::of_graph(&tree, tensor)) {
             return self.show_tensor(id, wanted, &view, progress);
+        }
+        let mut pieces = whole_tensors(&tree).into_iter().filter(|tensor| tensor.pieces > 0);
+        if let Some(tensor) = pieces.find(|tensor| tensor.path == place.path) {
+            let text = format!("tensor {} {:?} in {} pieces", tensor.dtype, tensor.shape, tensor.pieces);
+            return Ok(ValueReport {
+                revision: id,
+                path: wanted,
+                value: text.clone().into(),
+                tensor: None,
+                text,
+            });
         }
         Ok(ValueReport {
             revision: id,

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::format::convert::tensor_of;
+use crate::format::{WholeTensor, whole_tensor};
 use crate::value::{Dtype, Graph, Kind, NodeId, Tail};
 
 /// Containers inside each other beyond this many are cut off.
@@ -34,6 +36,7 @@ fn json_at(graph: &Graph, id: NodeId, depth: usize) -> Value {
             Value::Array(items.map(|item| json_at(graph, item, depth + 1)).collect())
         }
         Kind::Dict => json_items(graph, id, depth),
+        _ if whole_of(graph, id).is_some() => json!(describe(graph, id)),
         _ if !graph.node(id).tail.is_empty() && graph.class_of(id).is_some() => {
             let mut out = Map::new();
             out.insert("class".into(), json!(describe(graph, id)));
@@ -55,6 +58,14 @@ fn json_items(graph: &Graph, id: NodeId, depth: usize) -> Value {
     let items = graph.items(id).into_iter().take(MAX_ITEMS);
     let pair = |(key, value)| (text_of(graph, key), json_at(graph, value, depth + 1));
     Value::Object(items.map(pair).collect())
+}
+
+/// The tensor that a call rebuilds, if it is such a call.
+fn whole_of(graph: &Graph, id: NodeId) -> Option<WholeTensor> {
+    whole_tensor(graph, id).or_else(|| {
+        let tensor = graph.as_tensor(tensor_of(graph, id).filter(|tensor| *tensor != id)?)?;
+        Some(WholeTensor { dtype: tensor.dtype, shape: tensor.shape.clone(), kind: "parameter".to_owned() })
+    })
 }
 
 /// A value on one line.
@@ -91,9 +102,10 @@ pub(super) fn describe(graph: &Graph, id: NodeId) -> String {
         Kind::List => format!("list of {}", graph.elements(id).count()),
         Kind::Dict => format!("dict of {}", graph.items(id).len()),
         Kind::Set | Kind::FrozenSet(_) => "set".into(),
-        _ => match graph.class_of(id) {
-            Some((module, name)) => format!("{module}.{name}"),
-            None => "object".into(),
+        _ => match (whole_of(graph, id), graph.class_of(id)) {
+            (Some(WholeTensor { dtype, shape, kind }), _) => format!("tensor {dtype} {shape:?} {kind}"),
+            (None, Some((module, name))) => format!("{module}.{name}"),
+            (None, None) => "object".into(),
         },
     }
 }
