@@ -144,7 +144,7 @@ impl Repo {
             None => None,
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
-        let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
+        let applied = applied_list(&path, &graph, options, catalogue.as_deref(), known)?;
 
         let base = self.base_tree(options.base, known)?;
         context.progress.begin("importing", source.bytes());
@@ -170,7 +170,7 @@ impl Repo {
                     file: Some(snapshot.file),
                     file_bytes: source.bytes(),
                     tensors: snapshot.tree.tensors.len() as u64,
-                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_ref()),
+                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_deref()),
                     applied,
                     actor: context.actor.to_owned(),
                     created: at,
@@ -239,7 +239,7 @@ impl Repo {
                 format!("it is kept as data, but loading it is dangerous, `ckstore scan` tells why: {what}");
             warnings.push(Warning { code: "W_DANGEROUS".to_owned(), message });
         }
-        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
+        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_deref());
         Ok(ImportReport {
             ref_name: name,
             revision: id,
