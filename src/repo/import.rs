@@ -146,10 +146,10 @@ impl Repo {
             None => None,
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
-        let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
+        let applied = applied_list(&path, &graph, options, catalogue.as_deref(), known)?;
         let unlisted = match &applied {
             Some(_) => Vec::new(),
-            None => list_keys(catalogue.as_ref()).collect(),
+            None => list_keys(catalogue.as_deref()).collect(),
         };
 
         let reading = self.ledger.reading()?;
@@ -177,7 +177,7 @@ impl Repo {
                     file: Some(snapshot.file),
                     file_bytes: source.bytes(),
                     tensors: super::whole::count(&snapshot.tree),
-                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_ref()),
+                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_deref()),
                     applied,
                     actor: context.actor.to_owned(),
                     created: at,
@@ -242,7 +242,7 @@ impl Repo {
             let why = "it is kept as data, but no program writes pickles so: loading it may fail, or take very long";
             warn("W_ODD_PICKLE", format!("{why}: {what}"));
         }
-        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
+        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_deref());
         Ok(ImportReport {
             ref_name: name,
             revision: id,

@@ -31,6 +31,9 @@ pub struct Reader<'a> {
     own: Cell<Option<(Frame, Decoder)>>,
 }
 
+/// So much is read before threads are started for the rest.
+const LITTLE_BYTES: u64 = 1 << 20;
+
 /// Packs that a reader keeps open.
 const OPEN_PACKS: usize = 64;
 
@@ -506,9 +509,38 @@ impl<'a> Reader<'a> {
         target: Option<&Arc<Target>>,
         sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
-        let mut ahead = self.ahead.take().unwrap_or_else(Ahead::start);
+        let ahead = self.ahead.take();
+        if ahead.is_none() && !self.run_here(pieces, target, sink)? {
+            return Ok(());
+        }
+        let mut ahead = ahead.unwrap_or_else(Ahead::start);
         let result = ahead.run(pieces, target, sink);
         self.ahead.set(Some(ahead));
+        result
+    }
+
+    /// As [`run_ahead`](Reader::run_ahead), the first pieces on this thread: to start others for little takes longer.
+    /// Says whether there may be more.
+    fn run_here(
+        &self,
+        pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
+        target: Option<&Arc<Target>>,
+        sink: &mut PieceSink<'_>,
+    ) -> Result<bool, StoreError> {
+        let (mut frame, mut decoder) = self.own.take().unwrap_or_else(|| (Frame::default(), Decoder::new()));
+        let mut read_bytes = 0;
+        let mut run = || {
+            while read_bytes < LITTLE_BYTES {
+                let Some(piece) = pieces.next() else { return Ok(false) };
+                let (place, id, chain) = piece?;
+                read_bytes += chain.record().location.raw_bytes;
+                let written = read_piece(&mut decoder, &chain, placed(&chain, target, place), &mut frame)?;
+                sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })?;
+            }
+            Ok(true)
+        };
+        let result = run();
+        self.own.set(Some((frame, decoder)));
         result
     }
 }
@@ -531,6 +563,30 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()
     Ok(())
 }
 
+/// Where a piece is to be written: the file, and the place in it.
+fn placed(chain: &Chain, target: Option<&Arc<Target>>, place: usize) -> Option<(Arc<Target>, u64)> {
+    let target = target?;
+    let within = match chain.record().part {
+        Part::Object => 0,
+        Part::Frame { position } => position,
+    };
+    Some((Arc::clone(target), target.starts[place].saturating_add(within)))
+}
+
+/// Reads a piece into `frame`, and writes it where that is wanted.
+fn read_piece(
+    decoder: &mut Decoder,
+    chain: &Chain,
+    to: Option<(Arc<Target>, u64)>,
+    frame: &mut Frame,
+) -> Result<Written, StoreError> {
+    chain.read(frame, decoder)?;
+    let Some((target, at)) = to else { return Ok(None) };
+    let failed = |source| StoreError::Sink { id: chain.record().id, source };
+    write_all_at(&target.file, frame.payload(), at).map_err(failed)?;
+    Ok(Some((at, WholePiece::at(at, frame.payload()))))
+}
+
 impl Ahead {
     fn start() -> Ahead {
         let (sender, results) = mpsc::channel();
@@ -540,14 +596,7 @@ impl Ahead {
             &sender,
             Decoder::new,
             |decoder, (number, chain, to, mut frame): Job| {
-                let result = chain.read(&mut frame, decoder).and_then(|()| match to {
-                    None => Ok(None),
-                    Some((target, at)) => {
-                        let failed = |source| StoreError::Sink { id: chain.record().id, source };
-                        write_all_at(&target.file, frame.payload(), at).map_err(failed)?;
-                        Ok(Some((at, WholePiece::at(at, frame.payload()))))
-                    }
-                });
+                let result = read_piece(decoder, &chain, to, &mut frame);
                 Some(Some((number, frame, result)))
             },
             || None,
@@ -574,13 +623,7 @@ impl Ahead {
                     Some(Err(error)) => outcome = Err(error),
                     Some(Ok((place, id, chain))) => {
                         let frame = self.free.pop().unwrap_or_default();
-                        let to = target.map(|target| {
-                            let within = match chain.record().part {
-                                Part::Object => 0,
-                                Part::Frame { position } => position,
-                            };
-                            (Arc::clone(target), target.starts[place].saturating_add(within))
-                        });
+                        let to = placed(&chain, target, place);
                         self.workers.submit((number, chain, to, frame));
                         under_way.insert(number, (place, id));
                         number += 1;
