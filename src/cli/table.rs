@@ -50,7 +50,9 @@ impl Table {
                     }
                     missing += width - columns(text);
                 }
-                writeln!(out, "{}", line.trim_end())?;
+                line.truncate(line.trim_end().len());
+                line.push('\n');
+                out.write_all(line.as_bytes())?;
             }
         }
         Ok(())
