@@ -15,9 +15,9 @@ use crate::repo::{
 };
 use crate::value::Path;
 
-use super::args::{CatalogueArgs, TargetArgs};
+use super::args::{KeptCatalogueArgs, TargetArgs};
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, write_table};
 use super::plan::{RuleArgs, warn_all, write_plan};
 use super::session::Session;
 use super::sweep::{Failed, ManyArgs, divide, some_failed_code};
@@ -88,7 +88,7 @@ pub struct CheckoutArgs {
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: OsString,
     #[command(flatten)]
-    catalogue: CatalogueArgs,
+    catalogue: KeptCatalogueArgs,
     #[command(flatten)]
     rules: RuleArgs,
 }
@@ -274,7 +274,7 @@ fn run_many(
                 if report.bytes_written > 0 { human_bytes(report.bytes_written) } else { "-".to_owned() },
             ]);
         }
-        table.write(out)
+        write_table(out, &table)
     })?;
     Ok(some_failed_code(failed.len()))
 }

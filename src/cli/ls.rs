@@ -8,7 +8,7 @@ use clap::Args;
 use crate::repo::{LsReport, TensorEntry};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, number_text, shape_text, share_text};
+use super::output::{Output, Tone, human_bytes, number_text, shape_text, share_text, write_table};
 use super::session::Session;
 
 /// List the tensors of a revision
@@ -45,7 +45,7 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
                 tensor.bytes.to_string(),
             ]);
         }
-        table.write(out)?;
+        write_table(out, &table)?;
         write_total(out, &report)
     })?;
     Ok(ExitCode::SUCCESS)
@@ -76,7 +76,7 @@ fn write_stats(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::R
         let others = [share_text(stats.zero_share), count(stats.nan), count(stats.infinite)];
         table.add_row(begin.into_iter().chain(numbers).chain(others));
     }
-    table.write(out)?;
+    write_table(out, &table)?;
     write_total(out, report)?;
     match sick {
         0 => Ok(()),

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Color, Style};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::failure::{Failure, exit};
-use super::table::Table;
 
 /// How this process prints.
 pub struct Output {
@@ -114,14 +114,23 @@ impl Output {
 
     /// A table without lines, its columns as wide as they need.
     pub fn table<const N: usize>(&self, head: [&str; N]) -> Table {
-        let mut table = Table::default();
-        table.add_row(head.map(|text| self.paint(Tone::Dim, text)));
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head.map(|text| self.paint(Tone::Dim, text)));
         table
     }
 
     fn choice(&self) -> anstream::ColorChoice {
         if self.colour { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never }
     }
+}
+
+/// Writes a table, without the blanks that it leaves at the ends of its lines.
+pub fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))?;
+    }
+    Ok(())
 }
 
 /// Success, or the code for pending changes where those shall fail.

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::repo::{RefStats, StatsReport};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, write_table};
 use super::session::Session;
 
 /// Show what the store takes and what it saves
@@ -79,7 +79,7 @@ fn write_report(out: &mut dyn Write, report: &StatsReport, output: &Output) -> i
                 human_bytes(stats.own_bytes),
             ]);
         }
-        table.write(out)?;
+        write_table(out, &table)?;
         if let Some(more) = refs.len().checked_sub(MOST_REFS).filter(|more| *more > 0) {
             writeln!(out, "and {more} more; --json tells of all")?;
         }

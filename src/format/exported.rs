@@ -97,6 +97,7 @@ fn tensor(
             class: String::new(),
             location: String::new(),
             elements: storage.bytes / dtype.item_bytes(),
+            view: None,
         },
         requires_grad: false,
         hooks: None,

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Graph, StorageId};
 
-pub use danger::{Checksums, Dangers, Finding, PROBLEMS, Problem, Rating, dangers};
+pub use danger::{Checksums, Dangers, Finding, ODD_PICKLE, PROBLEMS, Problem, Rating, dangers};
 pub use detect::detect;
 pub use error::FormatError;
 pub use folder::{
@@ -41,7 +41,7 @@ pub use folder::{
 };
 pub use gguf::GgufError;
 pub use json::JsonError;
-pub use limits::Limits;
+pub use limits::{Bound, Limits};
 pub use npy::NpyError;
 pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
 pub use safetensors::SafetensorsError;

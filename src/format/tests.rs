@@ -303,7 +303,13 @@ fn add_tensor(graph: &mut Graph, key: &str, dtype: Dtype, bytes: u64) {
         shape: vec![extent],
         strides: vec![1],
         offset: 0,
-        storage: StorageRef { storage, class: String::new(), location: String::new(), elements: 0 },
+        storage: StorageRef {
+            storage,
+            class: String::new(),
+            location: String::new(),
+            elements: 0,
+            view: None,
+        },
         requires_grad: false,
         hooks: None,
         metadata: None,
@@ -364,6 +370,21 @@ fn a_storage_seen_as_two_types_is_written_untyped() {
         tensor.dtype
     };
     assert_eq!((dtype("a"), dtype("b")), (Dtype::F32, Dtype::I32));
+}
+
+#[test]
+fn a_view_of_a_storage_is_written_as_one_in_the_old_form() {
+    let (_, graph, written) = round(&corpus("legacy/view_metadata.pt")).unwrap();
+    let (_, again, _) = round(&written).unwrap();
+    let views = |graph: &Graph| -> Vec<_> {
+        let tensors = graph.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Tensor(tensor) => Some((tensor.offset, tensor.storage.storage, tensor.storage.view)),
+            _ => None,
+        });
+        tensors.collect()
+    };
+    assert!(views(&graph).iter().any(|(.., view)| view.is_some()));
+    assert_eq!(views(&graph), views(&again));
 }
 
 /// A torch file of this pickle and one storage.

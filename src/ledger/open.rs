@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Params, Transaction, TransactionBehavior};
 
 use super::LedgerError;
 
@@ -192,6 +192,11 @@ impl Change<'_> {
     /// If it cannot be written; nothing of it is then kept.
     pub fn commit(self) -> Result<(), LedgerError> {
         self.transaction.commit().map_err(LedgerError::during("commit a change"))
+    }
+
+    /// Carries a statement out that is compiled once, since it may come for thousands of rows.
+    pub(super) fn run(&self, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
+        self.transaction.prepare_cached(statement)?.execute(values)
     }
 }
 

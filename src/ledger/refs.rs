@@ -220,14 +220,14 @@ impl Change<'_> {
     fn write_ref(&self, step: &RefMove<'_>) -> rusqlite::Result<()> {
         let name = step.name.as_str();
         match step.new {
-            Some(new) => self.transaction.execute(
+            Some(new) => self.run(
                 "INSERT INTO refs (name, kind, revision, updated) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (name) DO UPDATE SET revision = ?3, updated = ?4",
                 params![name, step.kind.as_str(), new.as_bytes(), step.at.to_string()],
             )?,
-            None => self.transaction.execute("DELETE FROM refs WHERE name = ?1", [name])?,
+            None => self.run("DELETE FROM refs WHERE name = ?1", [name])?,
         };
-        self.transaction.execute(
+        self.run(
             "INSERT INTO ref_log (ref, old_revision, new_revision, operation, at, actor)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![

@@ -171,9 +171,8 @@ impl Change<'_> {
     fn enter_step(&self, new: &NewStep<'_>) -> rusqlite::Result<i64> {
         let last: Option<(i64, ObjectId)> = self
             .transaction
-            .query_row("SELECT seq, hash FROM steps ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, text::id(row, 1)?))
-            })
+            .prepare_cached("SELECT seq, hash FROM steps ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, text::id(row, 1)?)))
             .optional()?;
         let (seq, previous_hash) = last.map_or((1, chain::GENESIS), |(seq, hash)| (seq + 1, hash));
         let mut row = StepRow {

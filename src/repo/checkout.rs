@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
 use crate::format::{self, Format, Limits};
-use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
+use crate::ledger::{Advance, NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
@@ -199,24 +199,12 @@ impl Repo {
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
-        change.add_revision(&id, &next)?;
-        for step in &next.steps {
-            change.append_step(&NewStep {
-                ref_name: &row.name,
-                revision: Some(id),
-                step,
-                status: &StepStatus::Done,
-                actor: context.actor,
-            })?;
-        }
-        change.move_ref(&RefMove {
+        change.advance(&Advance {
             name: &row.name,
-            kind: RefKind::Branch,
             expected: Some(row.revision),
-            new: Some(id),
+            id: &id,
+            revision: &next,
             operation: if redo { "redo" } else { "checkout" },
-            at,
-            actor: context.actor,
         })?;
         change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
         if options.plan.catalogue.given.is_some() {
@@ -398,7 +386,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
         let written = self.write_revision(report, id, path, context)?;
-        if let Some(what) = super::scan::danger_in(path, &Limits::default()) {
+        if let Some(what) = super::scan::cautions(path, &Limits::NONE).dangerous {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
         Ok(written)

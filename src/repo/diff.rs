@@ -8,7 +8,7 @@ use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::snapshot::{self, Tree, TreeTensor};
 use crate::store::Reader;
-use crate::value::{Dtype, Path, is_atom, places};
+use crate::value::{Dtype, Path, is_atom, walk};
 
 use super::numbers::{Distance, Elements, View};
 use super::summary::Summary;
@@ -252,7 +252,7 @@ fn changed_values(reader: &Reader<'_>, old: &Tree, new: &Tree) -> Result<Vec<Val
     }
     let values = |tree: &Tree| -> Result<BTreeMap<Path, String>, RepoError> {
         let (graph, _) = snapshot::read_graph(reader, tree)?;
-        let atoms = places(&graph).into_iter().filter(|place| is_atom(graph.kind(place.node)));
+        let atoms = walk(&graph).filter(|place| is_atom(graph.kind(place.node)));
         Ok(atoms.map(|place| (place.path.torch_name(), describe(&graph, place.node))).collect())
     };
     let (before, mut after) = (values(old)?, values(new)?);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::format::{self, Format, FormatError, Limits, Note, Scanned};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -46,6 +46,8 @@ pub struct ImportOptions<'a> {
     pub compression: Compression,
     /// The revision whose tensors new ones may be stored as differences to; the ref's own without it.
     pub base: Option<&'a str>,
+    /// Bounds on what the file may ask of memory and time.
+    pub limits: Limits,
 }
 
 /// What an import did.
@@ -111,8 +113,8 @@ impl Repo {
     /// # Errors
     ///
     /// If it cannot be read or is not sound.
-    pub fn check_importable(path: &Path, format: Option<Format>) -> Result<(), RepoError> {
-        read_file(path, format).map(drop)
+    pub fn check_importable(path: &Path, format: Option<Format>, limits: &Limits) -> Result<(), RepoError> {
+        read_file(path, format, limits).map(drop)
     }
 
     /// Takes a file or folder into the store as a new revision of a ref, and makes that ref HEAD.
@@ -135,7 +137,7 @@ impl Repo {
             return Err(RepoError::NotABranch { name: name.to_string(), found: "tag" });
         }
         self.keep_out_of(&path)?;
-        let FileRead { input, before, scanned, graph } = read_file(&path, options.format)?;
+        let FileRead { input, before, scanned, graph } = read_file(&path, options.format, &options.limits)?;
         let source = input.source();
 
         let catalogue = self.find_catalogue(row.as_ref(), options.catalogue)?;
@@ -195,25 +197,13 @@ impl Repo {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
         if !unchanged {
-            change.add_revision(&id, &revision)?;
-            change.move_ref(&RefMove {
+            change.advance(&Advance {
                 name: &name,
-                kind: RefKind::Branch,
                 expected: row.as_ref().map(|row| row.revision),
-                new: Some(id),
+                id: &id,
+                revision: &revision,
                 operation: "import",
-                at,
-                actor: context.actor,
             })?;
-            for step in &revision.steps {
-                change.append_step(&NewStep {
-                    ref_name: &name,
-                    revision: Some(id),
-                    step,
-                    status: &StepStatus::Done,
-                    actor: context.actor,
-                })?;
-            }
         }
         unlisted.iter().try_for_each(|key| change.add_unlisted(&snapshot.id, key))?;
         if let Some(catalogue) = &catalogue {
@@ -241,10 +231,16 @@ impl Repo {
         change.commit()?;
 
         let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
-        if let Some(what) = super::scan::danger_in(&path, &Limits::default()) {
-            let message =
-                format!("it is kept as data, but loading it is dangerous, `ckstore scan` tells why: {what}");
-            warnings.push(Warning { code: "W_DANGEROUS".to_owned(), message });
+        drop(graph);
+        let cautions = super::scan::cautions(&path, &options.limits);
+        let mut warn = |code: &str, message| warnings.push(Warning { code: code.to_owned(), message });
+        if let Some(what) = cautions.dangerous {
+            let why = "it is kept as data, but loading it is dangerous, `ckstore scan` tells why";
+            warn("W_DANGEROUS", format!("{why}: {what}"));
+        }
+        if let Some(what) = cautions.odd {
+            let why = "it is kept as data, but no program writes pickles so: loading it may fail, or take very long";
+            warn("W_ODD_PICKLE", format!("{why}: {what}"));
         }
         let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
         Ok(ImportReport {
@@ -317,11 +313,11 @@ struct FileRead {
     graph: Graph,
 }
 
-fn read_file(path: &Path, format: Option<Format>) -> Result<FileRead, RepoError> {
-    let (input, before) = Input::open(path)?;
-    let scanned = input.scan(path, format)?;
+fn read_file(path: &Path, format: Option<Format>, limits: &Limits) -> Result<FileRead, RepoError> {
+    let (input, before) = Input::open(path, limits)?;
+    let scanned = input.scan(path, format, limits)?;
     let failed = |source: FormatError| RepoError::Format { path: path.to_owned(), source };
-    let graph = format::decode(&scanned.outline, &Limits::default()).map_err(failed)?;
+    let graph = format::decode(&scanned.outline, limits).map_err(failed)?;
     Ok(FileRead { input, before, scanned, graph })
 }
 

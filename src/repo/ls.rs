@@ -9,7 +9,7 @@ use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::snapshot::{self, Tree};
-use crate::value::{Graph, NodeId, Path, places};
+use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
 use super::numbers::View;
@@ -109,7 +109,7 @@ fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
     let mut tensors: Vec<Listed> = Vec::new();
     let mut first: HashMap<NodeId, usize> = HashMap::new();
     let mut within: Option<Path> = None;
-    for place in places(graph) {
+    for place in walk(graph) {
         if within.as_ref().is_some_and(|above| above.contains(&place.path)) {
             // Its parts, once each, are its bytes.
             if let (Some(tensor), Some(whole)) = (graph.as_tensor(place.node), tensors.last_mut())

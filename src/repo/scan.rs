@@ -97,13 +97,24 @@ pub fn scan(
 /// Findings that a warning names.
 const MOST_NAMED: usize = 3;
 
-/// What is dangerous in a file or folder, worst first, as the end of a sentence; nothing if nothing is.
+/// What a load of a file or folder would suffer, each as the end of a sentence.
+#[derive(Debug, Default)]
+pub(super) struct Cautions {
+    /// What is dangerous.
+    pub dangerous: Option<String>,
+    /// What is odd about its pickles.
+    pub odd: Option<String>,
+}
+
+/// Looks for what a person should know before loading a file or folder.
 ///
 /// What cannot be read here is for the command that reads it to tell.
-pub(super) fn danger_in(path: &Path, limits: &Limits) -> Option<String> {
-    let report = scan(&[path.to_owned()], limits, Checksums::Skip, &Silent).ok()?;
+pub(super) fn cautions(path: &Path, limits: &Limits) -> Cautions {
+    let Ok(report) = scan(&[path.to_owned()], limits, Checksums::Skip, &Silent) else {
+        return Cautions::default();
+    };
     let is_one = report.files.len() == 1;
-    let mut named: Vec<String> = Vec::new();
+    let (mut dangerous, mut odd) = (Vec::new(), Vec::new());
     for file in &report.files {
         let place = |entry: &str| {
             let inside = file.path.strip_prefix(path).map(|path| path.display().to_string());
@@ -116,21 +127,29 @@ pub(super) fn danger_in(path: &Path, limits: &Limits) -> Option<String> {
             }
         };
         let globals = file.dangers.globals.iter().filter(|found| found.rating == Rating::Dangerous);
-        named.extend(
+        dangerous.extend(
             globals.map(|found| format!("`{}` ({}byte {})", found.global, place(&found.entry), found.offset)),
         );
-        let problems = file.dangers.problems.iter().filter(|problem| problem.rating == Rating::Dangerous);
-        named.extend(
-            problems
-                .map(|problem| format!("{} ({}{})", problem.message, place(&problem.entry), problem.code)),
-        );
+        for problem in &file.dangers.problems {
+            let told = || format!("{} ({}{})", problem.message, place(&problem.entry), problem.code);
+            if problem.rating == Rating::Dangerous {
+                dangerous.push(told());
+            } else if problem.code == format::ODD_PICKLE {
+                odd.push(told());
+            }
+        }
     }
-    let more = named.len().saturating_sub(MOST_NAMED);
-    named.truncate(MOST_NAMED);
+    Cautions { dangerous: some_of(dangerous), odd: some_of(odd) }
+}
+
+/// The first few on one line; nothing if there are none.
+fn some_of(mut told: Vec<String>) -> Option<String> {
+    let more = told.len().saturating_sub(MOST_NAMED);
+    told.truncate(MOST_NAMED);
     if more > 0 {
-        named.push(format!("{more} more"));
+        told.push(format!("{more} more"));
     }
-    (!named.is_empty()).then(|| named.join(", "))
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 fn dangers_of(path: &Path, limits: &Limits, checksums: Checksums) -> Result<Dangers, String> {

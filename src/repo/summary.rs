@@ -205,8 +205,11 @@ mod tests {
     use crate::store::Store;
     use crate::value::Dtype;
 
+    /// Element type, sizes and strides of the dimensions, offset.
+    type Seen<'a> = (Dtype, &'a [(u64, u64)], u64);
+
     /// A store with one object, and what its numbers are like by these views.
-    fn summaries(bytes: &[u8], views: &[(Dtype, &[(u64, u64)], u64)]) -> Vec<Option<Summary>> {
+    fn summaries(bytes: &[u8], views: &[Seen<'_>]) -> Vec<Option<Summary>> {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(dir.path()).unwrap();
         let mut ledger = Ledger::create(&dir.path().join("ledger.db")).unwrap();
@@ -217,7 +220,7 @@ mod tests {
         change.add_pack(&pack.id, pack.bytes, &pack.records).unwrap();
         change.commit().unwrap();
         let reader = store.reader(&ledger);
-        let view = |(dtype, dims, offset): &(Dtype, &[(u64, u64)], u64)| {
+        let view = |(dtype, dims, offset): &Seen<'_>| {
             let view = View { object, dtype: *dtype, dims: dims.to_vec(), offset: *offset };
             gather(&reader, &view, &Silent).unwrap().map(|gathered| gathered.finish())
         };

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::format::{self, Outline, Part, StorageFacts};
 use crate::object::ObjectId;
 use crate::store::{Hint, Writer};
-use crate::value::{Dtype, Graph, Kind, StorageId, places};
+use crate::value::{Dtype, Graph, Kind, StorageId, walk};
 
 use super::file::write_bytes;
 use super::{SnapshotError, Stored, Tree, TreePart, TreeStorage, TreeTensor};
@@ -101,7 +101,7 @@ pub fn write_graph(
 /// The tensors of a graph, in its order, each object once. `place` tells the number that a storage has in the
 /// tree.
 pub(super) fn tensors(graph: &Graph, place: &dyn Fn(StorageId) -> Option<u32>) -> Vec<TreeTensor> {
-    let found = places(graph).into_iter().filter_map(|at| {
+    let found = walk(graph).filter_map(|at| {
         let tensor = graph.as_tensor(at.node)?;
         if at.repeated {
             return None;

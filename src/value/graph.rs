@@ -132,7 +132,7 @@ pub enum Kind {
     /// A code of the `copyreg` extension registry.
     Extension(u32),
     /// A torch storage by itself.
-    Storage(StorageRef),
+    Storage(Box<StorageRef>),
     /// A tensor.
     Tensor(Box<Tensor>),
 }

@@ -10,5 +10,5 @@ mod walk;
 pub use dtype::Dtype;
 pub use graph::{FloatBits, Graph, Kind, Node, NodeId, Tail};
 pub use path::Path;
-pub use tensor::{Storage, StorageId, StorageRef, Tensor};
-pub use walk::{MAX_DEPTH, Place, is_atom, places};
+pub use tensor::{Storage, StorageId, StorageRef, StorageView, Tensor};
+pub use walk::{MAX_DEPTH, Place, Walk, is_atom, places, walk};

@@ -38,6 +38,19 @@ pub struct StorageRef {
     pub location: String,
     /// Length in elements of the class, as pickled.
     pub elements: u64,
+    /// The part of it that is meant; none for the whole, as all formats but the oldest of torch have it.
+    pub view: Option<StorageView>,
+}
+
+/// A part of a storage as torch before 1.6 could name one, in elements of the storage's class.
+///
+/// A tensor's offset counts from the start of the whole storage all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageView {
+    /// Where it begins.
+    pub offset: u64,
+    /// Its length.
+    pub elements: u64,
 }
 
 /// A tensor: a strided view of a storage.
@@ -134,6 +147,7 @@ mod tests {
                 class: String::new(),
                 location: String::new(),
                 elements: 0,
+                view: None,
             },
             requires_grad: false,
             hooks: None,

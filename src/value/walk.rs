@@ -1,7 +1,5 @@
 //! Visiting every place of a checkpoint.
 
-use std::collections::HashSet;
-
 use super::{Graph, Kind, NodeId, Path, Tail};
 
 /// One place of a checkpoint and what is there.
@@ -23,26 +21,107 @@ pub struct Place {
 pub const MAX_DEPTH: usize = 1000;
 
 /// Every place that is reachable from the root and at most [`MAX_DEPTH`] steps away, parents before
+/// children, in the checkpoint's order; see [`walk`].
+pub fn places(graph: &Graph) -> Vec<Place> {
+    walk(graph).collect()
+}
+
+/// Goes through every place that is reachable from the root and at most [`MAX_DEPTH`] steps away, parents before
 /// children, in the checkpoint's order.
 ///
 /// Containers and objects are visited once, so cycles end. Where an object's state is a dict, its
 /// entries are steps below the object, as attributes are in Python. Arguments of a call are steps
 /// `(0)`, `(1)` and so on; a call that only wraps a tensor (`_rebuild_parameter`) is no step of its own.
 /// Keys that are not text or numbers are steps like `<tuple 3>`, by their place among the items.
-pub fn places(graph: &Graph) -> Vec<Place> {
-    let mut seen = HashSet::new();
-    let mut out = Vec::new();
-    let mut todo = vec![(Path::root(), graph.root, None, 0)];
-    let mut below = Vec::new();
-    while let Some((path, node, parent, depth)) = todo.pop() {
-        let repeated = !is_atom(graph.kind(node)) && !seen.insert(node);
-        if !repeated && depth < MAX_DEPTH {
-            steps_below(graph, &path, node, &mut below);
-            todo.extend(below.drain(..).rev().map(|(path, child)| (path, child, Some(node), depth + 1)));
+pub fn walk(graph: &Graph) -> Walk<'_> {
+    Walk { graph, seen: vec![false; graph.nodes.len()], below: Vec::new(), began: false }
+}
+
+/// A walk through a checkpoint, see [`walk`]. It holds no path but those above the place it is at.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    graph: &'a Graph,
+    seen: Vec<bool>,
+    /// What is entered, from the root down.
+    below: Vec<Entered>,
+    began: bool,
+}
+
+/// A node that is entered, and what of it is still to be visited.
+#[derive(Debug)]
+struct Entered {
+    path: Path,
+    node: NodeId,
+    steps: std::vec::IntoIter<(Step, NodeId)>,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Place;
+
+    fn next(&mut self) -> Option<Place> {
+        if !std::mem::replace(&mut self.began, true) {
+            return Some(self.visit(Path::root(), self.graph.root, None));
         }
-        out.push(Place { path, node, parent, repeated });
+        loop {
+            let last = self.below.last_mut()?;
+            if let Some((step, node)) = last.steps.next() {
+                let (path, parent) = (step.below(self.graph, &last.path), last.node);
+                return Some(self.visit(path, node, Some(parent)));
+            }
+            self.below.pop();
+        }
     }
-    out
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, path: Path, node: NodeId, parent: Option<NodeId>) -> Place {
+        let is_atom = is_atom(self.graph.kind(node));
+        let repeated = !is_atom && std::mem::replace(&mut self.seen[node.index()], true);
+        if !repeated && self.below.len() < MAX_DEPTH {
+            let mut steps = Vec::new();
+            steps_below(self.graph, node, &mut steps);
+            if !steps.is_empty() {
+                self.below.push(Entered { path: path.clone(), node, steps: steps.into_iter() });
+            }
+        }
+        Place { path, node, parent, repeated }
+    }
+}
+
+/// A step from a node to one below it.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// The same place: a call that only wraps what is below.
+    Same,
+    /// An item, by its number.
+    Item(u32),
+    /// An argument, by its number.
+    Argument(u32),
+    /// A value, by its key and the number of the key.
+    Key(NodeId, u32),
+    /// The arguments of a call that have names.
+    NamedArguments,
+    /// The hooks of a tensor.
+    Hooks,
+    /// What was called on a value.
+    Effect,
+    /// The state of an object.
+    State,
+}
+
+impl Step {
+    fn below(self, graph: &Graph, path: &Path) -> Path {
+        match self {
+            Step::Same => path.clone(),
+            Step::Item(place) => path.join(&place.to_string()),
+            Step::Argument(place) => path.join(&format!("({place})")),
+            Step::Key(key, place) => path.join(&key_step(graph, key, place)),
+            Step::NamedArguments => path.join("(kwargs)"),
+            Step::Hooks => path.join("(hooks)"),
+            Step::Effect => path.join("(effect)"),
+            Step::State => path.join("(state)"),
+        }
+    }
 }
 
 /// Whether a node of this kind has no identity that matters: Python compares it by value.
@@ -62,71 +141,61 @@ pub fn is_atom(kind: &Kind) -> bool {
     )
 }
 
-fn steps_below(graph: &Graph, path: &Path, id: NodeId, out: &mut Vec<(Path, NodeId)>) {
+fn steps_below(graph: &Graph, id: NodeId, out: &mut Vec<(Step, NodeId)>) {
     let node = graph.node(id);
     match &node.kind {
         Kind::Tuple(items) | Kind::FrozenSet(items) => {
-            for (i, item) in items.iter().enumerate() {
-                out.push((path.join(&i.to_string()), *item));
-            }
+            out.extend((0..).map(Step::Item).zip(items.iter().copied()))
         }
         Kind::Reduce { callee, args }
         | Kind::NewObj { class: callee, args }
         | Kind::NewObjEx { class: callee, args, .. } => {
             if let Some(tensor) = wrapped_tensor(graph, *callee, *args) {
-                out.push((path.clone(), tensor));
+                out.push((Step::Same, tensor));
             } else if let Kind::Tuple(items) = graph.kind(*args) {
-                for (i, item) in items.iter().enumerate() {
-                    out.push((path.join(&format!("({i})")), *item));
-                }
+                out.extend((0..).map(Step::Argument).zip(items.iter().copied()));
             }
             if let Kind::NewObjEx { kwargs, .. } = &node.kind {
-                out.push((path.join("(kwargs)"), *kwargs));
+                out.push((Step::NamedArguments, *kwargs));
             }
         }
-        Kind::Instance(parts) => {
-            for (i, item) in parts.iter().skip(1).enumerate() {
-                out.push((path.join(&format!("({i})")), *item));
-            }
-        }
-        Kind::ReadonlyBuffer(inner) | Kind::PersistentId(inner) => {
-            out.push((path.join("(0)"), *inner));
-        }
-        Kind::Tensor(tensor) => {
-            if let Some(hooks) = tensor.hooks {
-                out.push((path.join("(hooks)"), hooks));
-            }
-        }
+        Kind::Instance(parts) => out.extend((0..).map(Step::Argument).zip(parts.iter().skip(1).copied())),
+        Kind::ReadonlyBuffer(inner) | Kind::PersistentId(inner) => out.push((Step::Argument(0), *inner)),
+        Kind::Tensor(tensor) => out.extend(tensor.hooks.map(|hooks| (Step::Hooks, hooks))),
         _ => {}
     }
     if node.tail.is_empty() {
         return;
     }
-    for (i, (key, value)) in graph.items(id).into_iter().enumerate() {
-        out.push((path.join(&key_step(graph, key, i)), value));
-    }
+    entries(graph, id, out);
     let mut place = 0;
     for step in &node.tail {
         match step {
             Tail::Set(..) => {}
             Tail::Append(item) => {
-                out.push((path.join(&place.to_string()), *item));
+                out.push((Step::Item(place), *item));
                 place += 1;
             }
             Tail::Add(items) => {
                 for item in items {
-                    out.push((path.join(&place.to_string()), *item));
+                    out.push((Step::Item(place), *item));
                     place += 1;
                 }
             }
-            Tail::Build(state) => attributes(graph, path, *state, out),
-            Tail::Effect(call) => out.push((path.join("(effect)"), *call)),
+            Tail::Build(state) => attributes(graph, *state, out),
+            Tail::Effect(call) => out.push((Step::Effect, *call)),
         }
     }
 }
 
+/// What was set on a node, by its keys.
+fn entries(graph: &Graph, id: NodeId, out: &mut Vec<(Step, NodeId)>) {
+    let items = graph.items(id).into_iter();
+    out.extend((0..).zip(items).map(|(place, (key, value))| (Step::Key(key, place), value)));
+}
+
 /// State set on an object: a dict of attributes, a pair of such dicts (slots in the second), or a value.
-fn attributes(graph: &Graph, path: &Path, state: NodeId, out: &mut Vec<(Path, NodeId)>) {
+fn attributes(graph: &Graph, state: NodeId, out: &mut Vec<(Step, NodeId)>) {
     let mut dicts = Vec::new();
     match graph.kind(state) {
         Kind::Dict => dicts.push(state),
@@ -139,17 +208,14 @@ fn attributes(graph: &Graph, path: &Path, state: NodeId, out: &mut Vec<(Path, No
         _ => {}
     }
     if dicts.is_empty() {
-        out.push((path.join("(state)"), state));
-        return;
+        out.push((Step::State, state));
     }
     for dict in dicts {
-        for (i, (key, value)) in graph.items(dict).into_iter().enumerate() {
-            out.push((path.join(&key_step(graph, key, i)), value));
-        }
+        entries(graph, dict, out);
     }
 }
 
-fn key_step(graph: &Graph, key: NodeId, place: usize) -> String {
+fn key_step(graph: &Graph, key: NodeId, place: u32) -> String {
     match graph.kind(key) {
         Kind::Str(text) => text.clone(),
         Kind::Str8(bytes) => String::from_utf8_lossy(bytes).into_owned(),

@@ -35,13 +35,16 @@ def migrate(ckpt):
 # Families of which nothing is loaded: their files are hostile, or no torch files.
 NOT_LOADED = {"malicious"}
 
+# Formats of torch that come back as they were, and are refused a change: a module's code is in them, or other shards.
+READ_ONLY = {"torch-archive", "torch-row"}
+
 
 class Outcome:
     """What became of one file."""
 
     def __init__(self, family, path):
         self.family, self.path = family, path
-        self.returned = self.rewritten = self.weights_only = None
+        self.returned = self.rewritten = self.weights_only = self.read_only = None
         self.notes = []
 
 
@@ -58,7 +61,9 @@ def check(family, path):
             return outcome
         outcome.returned = back.read_bytes() == path.read_bytes()
         outcome.notes.append(imported["format"])
-    if imported["format"].startswith("torch"):
+    if imported["format"] in READ_ONLY:
+        refuse(outcome)
+    elif imported["format"].startswith("torch"):
         rewrite(outcome)
     return outcome
 
@@ -75,6 +80,19 @@ def load(path, weights_only=False):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, map_location=None, weights_only=weights_only)
+
+
+def refuse(outcome):
+    """Makes sure that a change is refused in good order, and not written wrong."""
+    with Store() as store:
+        catalogue = store.catalogue({"1700000000_probe": PROBE})
+        try:
+            store.migrated(outcome.path, catalogue, "--allow-unknown-lineage")
+            outcome.read_only = False
+            outcome.notes.append("it was rewritten, though its format only comes back as it was")
+        except Refused as error:
+            outcome.read_only = error.code == "E_NOT_MIGRATABLE"
+            outcome.notes.append(str(error))
 
 
 def rewrite(outcome):
@@ -167,7 +185,7 @@ def run(setting):
         outcome = check(family, path)
         row = table[family]
         row["files"] += 1
-        for word in ("returned", "rewritten", "weights_only"):
+        for word in ("returned", "rewritten", "weights_only", "read_only"):
             answer = getattr(outcome, word)
             row[word] += answer is True
             row[f"{word} of"] += answer is not None
@@ -176,8 +194,8 @@ def run(setting):
             elif answer is False:
                 good = False
                 print(f"FAILED {family}/{path.name}: not {word}: {'; '.join(outcome.notes)}")
-    print(f"{'family':<14}{'files':>6}{'byte for byte':>16}{'rewritten equal':>18}{'weights_only':>15}{'refused':>9}")
+    print(f"{'family':<14}{'files':>6}{'byte for byte':>16}{'rewritten equal':>18}{'weights_only':>15}{'only as it was':>16}{'refused':>9}")
     for family, row in sorted(table.items()):
         cells = [f"{row[w]}/{row[w + ' of']}" for w in ("returned", "rewritten", "weights_only")]
-        print(f"{family:<14}{row['files']:>6}{cells[0]:>16}{cells[1]:>18}{cells[2]:>15}{row['refused']:>9}")
+        print(f"{family:<14}{row['files']:>6}{cells[0]:>16}{cells[1]:>18}{cells[2]:>15}{row['read_only']:>16}{row['refused']:>9}")
     return good

@@ -25,6 +25,8 @@ const MOST: (Duration, u64) = if cfg!(debug_assertions) {
 enum Outcome {
     /// It came back byte for byte.
     Returned,
+    /// It came back, and the import warned of it.
+    Warned,
     /// It came back, and was kept as plain bytes, with a warning that says so.
     KeptAsBytes,
     /// It was refused, with a code and a hint.
@@ -80,7 +82,8 @@ fn walk_all(folder: &Path, entries: &[Value]) -> Vec<Walked> {
 fn wrong(file: &Walked) -> Option<String> {
     let is_good = match file.ok {
         Some(true) => matches!(file.outcome, Outcome::Returned),
-        Some(false) | None => file.outcome != Outcome::Failed,
+        Some(false) => !matches!(file.outcome, Outcome::Failed | Outcome::Returned),
+        None => file.outcome != Outcome::Failed,
     };
     let told = |what: String| Some(format!("{}: {what}: {}", file.path, file.said));
     if !is_good {
@@ -121,16 +124,21 @@ fn walk(home: &Home, folder: &Path, entry: &Value, name: &str) -> Walked {
         walked.said = error.to_string();
         return walked;
     }
-    let codes = document["warnings"].as_array().into_iter().flatten();
-    let is_plain = codes.clone().any(|warning| warning["code"] == "W_KEPT_AS_BYTES");
+    let warnings: Vec<&Value> = document["warnings"].as_array().into_iter().flatten().collect();
+    let is_plain = warnings.iter().any(|warning| warning["code"] == "W_KEPT_AS_BYTES");
     let back = home.path("back");
     let arguments: [&std::ffi::OsStr; 4] = ["checkout".as_ref(), name.as_ref(), "-o".as_ref(), back.as_ref()];
     match measured(home, &mut walked, &arguments) {
         Ok((0, _)) if fs::read(&back).ok() == fs::read(&file).ok() => {
-            walked.outcome = match (is_plain, walked.ok) {
-                (true, Some(false)) => Outcome::KeptAsBytes,
+            let is_odd = warnings.iter().any(|warning| warning["code"] == "W_ODD_PICKLE");
+            walked.outcome = match walked.ok {
+                Some(true) if is_odd => Outcome::Failed,
+                Some(true) => Outcome::Returned,
+                _ if is_plain => Outcome::KeptAsBytes,
+                _ if !warnings.is_empty() => Outcome::Warned,
                 _ => Outcome::Returned,
             };
+            walked.said = warnings.iter().map(|warning| warning.to_string()).collect();
         }
         Ok((0, _)) => walked.said = "it did not come back byte for byte".to_owned(),
         Ok((_, document)) => walked.said = document.to_string(),
@@ -188,8 +196,8 @@ fn print(walked: &[Walked]) {
         families.entry(file.path.split('/').next().unwrap_or_default()).or_default().push(file);
     }
     println!(
-        "{:<14}{:>6}{:>8}{:>14}{:>15}{:>9}{:>8}   slowest, largest",
-        "family", "files", "sound", "byte for byte", "kept as bytes", "refused", "failed"
+        "{:<14}{:>6}{:>8}{:>10}{:>9}{:>15}{:>9}{:>8}   slowest, largest",
+        "family", "files", "sound", "returned", "warned", "kept as bytes", "refused", "failed"
     );
     for (family, files) in families {
         let count = |outcome| files.iter().filter(|file| file.outcome == outcome).count();
@@ -198,9 +206,10 @@ fn print(walked: &[Walked]) {
             files.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds)).expect("a family has files");
         let largest = files.iter().max_by_key(|file| file.peak_bytes).expect("a family has files");
         println!(
-            "{family:<14}{:>6}{sound:>8}{:>14}{:>15}{:>9}{:>8}   {:.2} s {}, {} MiB {}",
+            "{family:<14}{:>6}{sound:>8}{:>10}{:>9}{:>15}{:>9}{:>8}   {:.2} s {}, {} MiB {}",
             files.len(),
             count(Outcome::Returned),
+            count(Outcome::Warned),
             count(Outcome::KeptAsBytes),
             count(Outcome::Refused),
             count(Outcome::Failed),

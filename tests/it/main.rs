@@ -20,6 +20,7 @@ mod http;
 mod inference;
 mod large;
 mod layering;
+mod limits;
 mod merge;
 mod migrate_ckpt;
 mod migration_order;

@@ -162,6 +162,7 @@ impl Checkpoint {
                 class: "torch.FloatStorage".to_owned(),
                 location: "cpu".to_owned(),
                 elements: values.len() as u64,
+                view: None,
             },
             requires_grad: false,
             hooks: None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::value::{Graph, Kind, NodeId, Path, Tail, places};
+use crate::value::{Graph, Kind, NodeId, Path, Tail, walk};
 
 use super::super::Outline;
 use super::{Bytes, ConvertError, Format, LeftOut, Pieces, Request, check_dtype, refuse_losses, select};
@@ -52,7 +52,7 @@ pub fn arrays(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Result
         maker.add(path, node, pieces)?;
     }
     let above = request.state_dict.cloned().unwrap_or_else(Path::root);
-    for place in places(graph).into_iter().filter(|place| above.contains(&place.path)) {
+    for place in walk(graph).filter(|place| above.contains(&place.path)) {
         let Some(pieces) = select::whole_tensor(graph, place.node) else { continue };
         // The document names the same file at every place of one tensor.
         if !known.insert(place.node) {

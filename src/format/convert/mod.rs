@@ -128,7 +128,7 @@ fn tensor(graph: &mut Graph, bytes: &mut Vec<Bytes>, name: &str, from: &Graph, p
         strides: Tensor::contiguous_strides(&shape).unwrap_or_default(),
         shape,
         offset: 0,
-        storage: StorageRef { storage, class: String::new(), location: String::new(), elements },
+        storage: StorageRef { storage, class: String::new(), location: String::new(), elements, view: None },
         requires_grad: false,
         hooks: None,
         metadata: None,

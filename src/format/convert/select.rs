@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Dtype, Graph, Kind, NodeId, Path, Tail, places};
+use crate::value::{Dtype, Graph, Kind, NodeId, Path, Tail, walk};
 
 use super::super::folder::{VIEW, piece};
 use super::super::{Format, Outline};
@@ -19,7 +19,7 @@ pub(super) struct Found {
 /// The node at a place; the root without one.
 pub(super) fn part(graph: &Graph, path: Option<&Path>) -> Result<NodeId, ConvertError> {
     let Some(path) = path.filter(|path| !path.is_root()) else { return Ok(graph.root) };
-    let found = places(graph).into_iter().find(|place| place.path == *path);
+    let found = walk(graph).find(|place| place.path == *path);
     found.map(|place| place.node).ok_or_else(|| ConvertError::NoPlace { path: path.clone() })
 }
 
@@ -172,7 +172,7 @@ fn says_only_format(graph: &Graph, metadata: NodeId) -> bool {
 /// The place of the largest dict of nothing but tensors.
 pub(super) fn suggestion(graph: &Graph) -> Option<Path> {
     let mut counts: HashMap<NodeId, (usize, Path)> = HashMap::new();
-    for place in places(graph) {
+    for place in walk(graph) {
         if place.repeated || !is_mapping(graph, place.node) {
             continue;
         }

@@ -5,6 +5,7 @@
 //! one goes on, reads a container in each way in which some reader would, and looks at what lies before a break.
 
 mod known;
+mod odd;
 mod pickles;
 mod rating;
 mod tar;
@@ -78,6 +79,9 @@ pub struct Problem {
     pub message: String,
 }
 
+/// The code of pickles that no program writes.
+pub const ODD_PICKLE: &str = "S_ODD_PICKLE";
+
 /// Every code that a problem can have, its rating, and what it means.
 pub const PROBLEMS: &[(&str, Rating, &str)] = &[
     (
@@ -101,6 +105,11 @@ pub const PROBLEMS: &[(&str, Rating, &str)] = &[
         "S_BROKEN_PICKLE",
         Rating::Unknown,
         "a pickle breaks off: a load runs what comes before, and then fails",
+    ),
+    (
+        ODD_PICKLE,
+        Rating::Unknown,
+        "a pickle is as no program writes it: a load fails, or takes very much more than its size",
     ),
     ("S_UNREADABLE", Rating::Unknown, "an entry is encrypted, or compressed in a way that is not read"),
     ("S_NESTING", Rating::Unknown, "containers lie too deep inside each other to be looked into"),
@@ -257,6 +266,9 @@ impl Hunt<'_> {
         while let Some(next) = cause {
             message = format!("{message}: {next}");
             cause = next.source();
+        }
+        if let Some(bound) = error.bound() {
+            message = format!("{message} ({} raises the limit)", bound.option());
         }
         let code = if matches!(error, FormatError::Limit { .. }) { "S_LIMIT" } else { "S_DAMAGED" };
         self.problem(entry, code, &message);

@@ -3,8 +3,9 @@
 use crate::value::{Graph, Kind, NodeId};
 
 use super::super::pickle::trace::{Event, Trace};
+use super::odd::oddities;
 use super::rating::{Rating, rate};
-use super::{Finding, Hunt, Role, inner};
+use super::{Finding, Hunt, ODD_PICKLE, Role, inner};
 
 /// Calls on calls that are followed to find what is called.
 const MOST_STEPS: usize = 32;
@@ -79,6 +80,10 @@ impl Hunt<'_> {
                 &format!("the pickle at byte {offset} breaks off: {error}"),
             );
             return None;
+        }
+        let is_file = entry.is_empty() && depth == 0;
+        for oddity in oddities(traced, is_file) {
+            self.problem(entry, ODD_PICKLE, &format!("{oddity} (pickle at byte {offset})"));
         }
         Some(traced.bytes as u64)
     }

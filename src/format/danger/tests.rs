@@ -22,6 +22,35 @@ fn codes(found: &Dangers) -> Vec<&str> {
 }
 
 #[test]
+fn pickles_that_no_program_writes_are_told_of() {
+    let table = [
+        ("pkl_ext_unknown.pkl", "extension code 7"),
+        ("zip_dict_unhashable.pt", "a key of a dict"),
+        ("pkl_mark_left.pkl", "1 values and marks are left over"),
+        ("zip_short_frame.pt", "do not fit at byte 2"),
+        ("zip_frame_overrun.pt", "do not fit at byte 11"),
+        ("zip_next_buffer.pt", "buffers from outside"),
+        ("zip_long_binput_huge.pt", "entry 2147483647"),
+        ("pkl_tuple_doubling.pkl", "tuples share"),
+        ("pkl_deep_tuple.pkl", "inside each other"),
+        ("zip_int_hash_collide.pt", "have one hash"),
+        ("pkl_reduce_nontuple.pkl", "no tuple"),
+        ("zip_location_weird.pt", "`cuda:99`"),
+        ("zip_expand_huge.pt", "1099511627776 elements, its storage 3"),
+    ];
+    for (file, what) in table {
+        let found = scan(&corpus(&format!("malicious/{file}")));
+        let odd: Vec<_> = found.problems.iter().filter(|problem| problem.code == ODD_PICKLE).collect();
+        assert!(odd.iter().any(|problem| problem.message.contains(what)), "{file}: {found:?}");
+    }
+    // What a program may have registered, and what a framework does write.
+    for file in ["pickle/ext1.p2.pkl", "zip/tied.pt", "legacy/module.pt"] {
+        let found = scan(&corpus(file));
+        assert!(found.problems.iter().all(|problem| problem.code != ODD_PICKLE), "{file}: {found:?}");
+    }
+}
+
+#[test]
 fn hostile_files_are_seen_through() {
     let calls = [
         ("pkl_os_system.pkl", "os.system", 43),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::value::{Graph, Kind, NodeId, places};
+use crate::value::{Graph, Kind, NodeId, walk};
 
 use super::super::pickle::text;
 use super::JsonError;
@@ -114,10 +114,7 @@ pub(super) fn write(graph: &Graph, style: &Style, floats: &HashMap<u64, &str>) -
 
 /// Where a node is, for a message.
 fn path_of(graph: &Graph, node: NodeId) -> String {
-    places(graph)
-        .into_iter()
-        .find(|place| place.node == node)
-        .map_or_else(String::new, |p| p.path.to_string())
+    walk(graph).find(|place| place.node == node).map_or_else(String::new, |p| p.path.to_string())
 }
 
 fn line(style: &Style, depth: usize, out: &mut String) {

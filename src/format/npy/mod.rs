@@ -13,7 +13,9 @@ use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, T
 
 use super::error::check_limit;
 use super::source::read;
-use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
+use super::{
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts,
+};
 
 pub(super) use header::{Header, MOST_HEADER_BYTES, head_bytes};
 
@@ -64,7 +66,7 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
     let mut parts = vec![Part::Skeleton, Part::Storage(StorageId(0))];
     let mut notes: Vec<Note> = object_note(&header, "the array").into_iter().collect();
     if bytes < rest {
-        check_limit("what follows the array", rest - bytes, limits.literal_bytes)?;
+        limits.check(Bound::LiteralBytes, "what follows the array", rest - bytes)?;
         parts.push(Part::Literal(read(source, header_bytes + bytes, rest - bytes)?));
         let message = format!("{} bytes follow the array", rest - bytes);
         notes.push(Note { code: "W_TRAILING_BYTES", message });
@@ -118,10 +120,15 @@ pub(super) fn encode(
 /// Elements that no tensor can have (text, records, foreign byte order) are listed as bytes, in one more
 /// dimension; the storage's class then says what they are.
 pub(super) fn value(header: &Header, storage: StorageId, bytes: u64) -> Result<Kind, NpyError> {
-    let reference =
-        |class: String, elements| StorageRef { storage, class, location: String::new(), elements };
+    let reference = |class: String, elements| StorageRef {
+        storage,
+        class,
+        location: String::new(),
+        elements,
+        view: None,
+    };
     let Some(expected) = header.data_bytes() else {
-        return Ok(Kind::Storage(reference(header.text.clone(), bytes)));
+        return Ok(Kind::Storage(Box::new(reference(header.text.clone(), bytes))));
     };
     if expected != bytes {
         return Err(NpyError::Length { expected, found: bytes });

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use crate::value::{Graph, Kind, NodeId, Tail};
 
 use super::super::detect::kept_as_bytes;
-use super::super::error::check_limit;
 use super::super::merge;
 use super::super::source::read as read_bytes;
 use super::super::{
-    Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
 };
-use super::{Pickle, PickleError, read, write};
+use super::{Pickle, PickleError, extent, read, write};
 
 /// The attribute that says how many pickles there are, where there are several.
 const COUNT: &str = "pickles";
@@ -33,7 +32,7 @@ pub(in crate::format) fn read_at(
     let rest = source.bytes().saturating_sub(offset);
     let mut window = WINDOW_BYTES.min(rest);
     loop {
-        check_limit("the pickle", window, limits.skeleton_bytes)?;
+        limits.check(Bound::SkeletonBytes, "the pickle", window)?;
         let mut bytes = read_bytes(source, offset, window)?;
         match read(&bytes, limits) {
             Ok(pickle) => {
@@ -74,23 +73,28 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
         Ok(scanned)
     };
     let total = source.bytes();
-    if total > limits.skeleton_bytes {
-        return as_bytes(format!("it is larger than the limit of {} bytes", limits.skeleton_bytes));
+    if let Err(error) = limits.check(Bound::SkeletonBytes, "the pickle", total) {
+        return as_bytes(told(error));
     }
     let mut skeleton = read_bytes(source, 0, total)?;
-    let (mut end, mut count, mut buffers) = (0, 0u64, 0usize);
+    let (mut end, mut count, mut buffers, mut references) = (0, 0u64, 0usize, 0usize);
     while end < skeleton.len() {
         match read(&skeleton[end..], limits) {
             Ok(pickle) => {
                 end += pickle.bytes;
                 count += 1;
-                let is_buffer = |node: &&crate::value::Node| matches!(node.kind, Kind::Buffer(_));
-                buffers += pickle.graph.nodes.iter().filter(is_buffer).count();
+                for node in &pickle.graph.nodes {
+                    match node.kind {
+                        Kind::Buffer(_) => buffers += 1,
+                        Kind::PersistentId(_) | Kind::PersistentLine(_) => references += 1,
+                        _ => {}
+                    }
+                }
             }
-            Err(error) if count == 0 => return as_bytes(error.to_string()),
+            Err(error) if count == 0 => return as_bytes(told(error.into())),
             Err(_) => break,
         }
-        check_limit("the number of pickles", count, limits.entries)?;
+        limits.check(Bound::Entries, "the number of pickles", count)?;
     }
     let trailing = skeleton.split_off(end);
     let mut notes = Vec::new();
@@ -103,6 +107,11 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     if buffers > 0 {
         let message =
             format!("{buffers} buffers of this pickle lie in other files, which are not stored here");
+        notes.push(Note { code: "W_OUT_OF_BAND", message });
+    }
+    if references > 0 {
+        let message =
+            format!("{references} values of this pickle lie in other files, which are not stored here");
         notes.push(Note { code: "W_OUT_OF_BAND", message });
     }
     let mut attributes = BTreeMap::new();
@@ -120,6 +129,19 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     Ok(Scanned { outline, spans: Vec::new(), notes })
 }
 
+/// Why a pickle is kept as bytes, and what would change that.
+fn told(error: FormatError) -> String {
+    let bound = error.bound();
+    let text = match error {
+        FormatError::Pickle(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    match bound {
+        Some(bound) => format!("{text}: {} raises the limit", bound.option()),
+        None => text,
+    }
+}
+
 /// Several pickles are one list, an item each; no item shares anything with another.
 pub(in crate::format) fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> {
     let first = read(&outline.skeleton, limits)?;
@@ -131,10 +153,10 @@ pub(in crate::format) fn decode(outline: &Outline, limits: &Limits) -> Result<Gr
     while end < outline.skeleton.len() {
         let pickle = read(&outline.skeleton[end..], limits)?;
         end += pickle.bytes;
-        check_limit(
+        limits.check(
+            Bound::Values,
             "the number of values",
             (graph.nodes.len() + pickle.graph.nodes.len()) as u64,
-            limits.nodes,
         )?;
         let item = merge::append(&mut graph, pickle.graph);
         graph.node_mut(NodeId(0)).tail.push(Tail::Append(item));
@@ -152,10 +174,10 @@ pub(in crate::format) fn encode(
     if attributes.contains_key(COUNT) && matches!(graph.kind(graph.root), Kind::List) {
         let (mut end, mut count) = (0, 0u64);
         for item in graph.elements(graph.root) {
-            let protocol = match like.skeleton.get(end..).map(|old| read(old, &Limits::default())) {
-                Some(Ok(pickle)) => {
-                    end += pickle.bytes;
-                    pickle.protocol
+            let protocol = match like.skeleton.get(end..).map(extent) {
+                Some(Ok(old)) => {
+                    end += old.bytes;
+                    old.protocol
                 }
                 _ => 2,
             };
@@ -165,7 +187,7 @@ pub(in crate::format) fn encode(
         attributes.insert(COUNT.to_owned(), count.to_string());
     } else {
         attributes.remove(COUNT);
-        skeleton = write(graph, read(&like.skeleton, &Limits::default())?.protocol)?;
+        skeleton = write(graph, extent(&like.skeleton)?.protocol)?;
     }
     let outline = Outline {
         format: Format::Pickle,

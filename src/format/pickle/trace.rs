@@ -10,6 +10,9 @@ use super::read::Machine;
 /// No shorter pickle could name a global, in bytes.
 const LEAST_CONSTANT_BYTES: usize = 8;
 
+/// Python's pickler writes no shorter frame (`_Framer._FRAME_SIZE_MIN` in `pickle.py`), in bytes.
+const LEAST_FRAME_BYTES: u64 = 4;
+
 /// An opcode that names a global, calls something, or sets state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::format) struct Event {
@@ -33,6 +36,12 @@ pub(in crate::format) struct Trace {
     /// Length in bytes, up to its end or to where it breaks off.
     pub bytes: usize,
     pub error: Option<PickleError>,
+    /// The first opcode that its frame does not hold whole, or that begins a frame too short to be one.
+    pub bad_frame: Option<usize>,
+    /// The largest index that was put into the memo, and where.
+    pub largest_memo: Option<(u64, usize)>,
+    /// Values and marks that lie on the stack when it ends.
+    pub left_over: usize,
     /// Whether it begins with its protocol, as no other bytes are likely to.
     pub states_protocol: bool,
 }
@@ -48,6 +57,7 @@ impl Trace {
 pub(in crate::format) fn trace(bytes: &[u8], limits: &Limits) -> Trace {
     let mut machine = Machine::new(bytes, limits);
     let (mut events, mut constants) = (Vec::new(), Vec::new());
+    let (mut frame_end, mut bad_frame, mut largest_memo) = (0, None, None);
     let error = loop {
         let known = machine.graph.nodes.len();
         let step = machine.step();
@@ -78,6 +88,24 @@ pub(in crate::format) fn trace(bytes: &[u8], limits: &Limits) -> Trace {
                 constants.push((node, machine.opcode_offset));
             }
         }
+        let start = machine.opcode_offset;
+        if start < frame_end && (machine.offset > frame_end || opcode == FRAME) {
+            bad_frame.get_or_insert(start);
+        }
+        match (opcode, bytes.get(start + 1..)) {
+            (FRAME, Some(&[a, b, c, d, e, f, g, h, ..])) => {
+                let frame = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                if frame < LEAST_FRAME_BYTES {
+                    bad_frame.get_or_insert(start);
+                }
+                frame_end = machine.offset.saturating_add(usize::try_from(frame).unwrap_or(usize::MAX));
+            }
+            (LONG_BINPUT, Some(&[a, b, c, d, ..])) => {
+                let index = u64::from(u32::from_le_bytes([a, b, c, d]));
+                largest_memo = largest_memo.max(Some((index, start)));
+            }
+            _ => {}
+        }
         if opcode == BUILD
             && let Some(&node) = machine.stack.last()
             && matches!(machine.graph.kind(node), Kind::Global { .. } | Kind::ComputedGlobal { .. })
@@ -96,6 +124,9 @@ pub(in crate::format) fn trace(bytes: &[u8], limits: &Limits) -> Trace {
         constants,
         bytes: machine.offset,
         error,
+        bad_frame,
+        largest_memo,
+        left_over: machine.stack.len() + machine.marks.len(),
         graph: machine.graph,
     }
 }

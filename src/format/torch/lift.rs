@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, Tensor};
+use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, StorageView, Tensor};
 
 use super::super::{FormatError, Limits, merge};
 use super::TorchError;
@@ -34,13 +34,11 @@ pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Resu
     let mut disputed = vec![false; graph.storages.len()];
     let ids = || (0..graph.nodes.len() as u32).map(NodeId);
     let mut storages = Vec::new();
-    let mut views = HashMap::new();
     for id in ids() {
         match graph.kind(id) {
             Kind::PersistentId(inner) if dialect == Dialect::Legacy && is_class_reference(graph, *inner) => {}
             Kind::PersistentId(inner) => {
-                let (reference, view) = storage_reference(graph, *inner, dialect, &keys)?;
-                views.extend(view.map(|view| (id, view)));
+                let reference = storage_reference(graph, *inner, dialect, &keys)?;
                 let first = classes.entry(reference.storage).or_insert_with(|| reference.class.clone());
                 disputed[reference.storage.index()] |= *first != reference.class;
                 storages.push((id, reference));
@@ -52,18 +50,15 @@ pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Resu
         }
     }
     for (id, reference) in storages {
-        graph.node_mut(id).kind = Kind::Storage(reference);
+        graph.node_mut(id).kind = Kind::Storage(Box::new(reference));
     }
     let uses = uses(graph);
     for id in (0..graph.nodes.len() as u32).map(NodeId) {
-        if let Some(tensor) = tensor(graph, id, &uses, &disputed, &views, limits)? {
+        if let Some(tensor) = tensor(graph, id, &uses, &disputed, limits)? {
             graph.node_mut(id).kind = Kind::Tensor(Box::new(tensor));
         }
     }
-    let kept = compact(graph);
-    if views.keys().any(|id| kept[id.index()]) {
-        return Err(TorchError::BadReference("it is a view of a storage, and no tensor's").into());
-    }
+    compact(graph);
     Ok(())
 }
 
@@ -71,13 +66,6 @@ pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Resu
 pub(super) fn is_class_reference(graph: &Graph, id: NodeId) -> bool {
     let Kind::Tuple(items) = graph.kind(id) else { return false };
     items.len() == 4 && graph.as_str(items[0]) == Some("module")
-}
-
-/// The part of a storage that a persistent id of the old form means.
-#[derive(Debug, Clone, Copy)]
-struct View {
-    offset: u64,
-    elements: u64,
 }
 
 /// The key and the class of the storage that a persistent id names, if it names one.
@@ -96,7 +84,7 @@ fn storage_reference(
     id: NodeId,
     dialect: Dialect,
     keys: &HashMap<String, StorageId>,
-) -> Result<(StorageRef, Option<View>), TorchError> {
+) -> Result<StorageRef, TorchError> {
     let bad = TorchError::BadReference;
     let Kind::Tuple(items) = graph.kind(id) else { return Err(bad("it is no tuple")) };
     let (items, view) = match (items.as_slice(), dialect) {
@@ -128,7 +116,7 @@ fn storage_reference(
         None | Some(Kind::None) => None,
         Some(Kind::Tuple(parts)) if parts.len() == 3 => {
             let part = |place: usize| natural(graph, parts[place]).ok_or(bad("its view is damaged"));
-            let view = View { offset: part(1)?, elements: part(2)? };
+            let view = StorageView { offset: part(1)?, elements: part(2)? };
             if view.offset.checked_add(view.elements).is_none_or(|end| end > elements) {
                 return Err(bad("its view reaches beyond it"));
             }
@@ -136,7 +124,7 @@ fn storage_reference(
         }
         Some(_) => return Err(bad("its view is damaged")),
     };
-    Ok((StorageRef { storage, class, location, elements }, view))
+    Ok(StorageRef { storage, class, location, elements, view })
 }
 
 /// The tensor that a call rebuilds, if it is such a call in a known form.
@@ -145,7 +133,6 @@ fn tensor(
     id: NodeId,
     uses: &[u8],
     disputed: &[bool],
-    views: &HashMap<NodeId, View>,
     limits: &Limits,
 ) -> Result<Option<Tensor>, TorchError> {
     let Kind::Reduce { callee, args } = graph.kind(id) else { return Ok(None) };
@@ -161,7 +148,6 @@ fn tensor(
         }
         _ => return Ok(None),
     };
-    let view = views.get(storage);
     let Kind::Storage(storage) = graph.kind(*storage) else { return Ok(None) };
     if disputed[storage.storage.index()] {
         return Ok(None);
@@ -179,7 +165,7 @@ fn tensor(
         shape: naturals(graph, parts[1]).ok_or_else(|| bad("its shape is no tuple of natural numbers"))?,
         strides: naturals(graph, parts[2])
             .ok_or_else(|| bad("its strides are no tuple of natural numbers"))?,
-        storage: storage.clone(),
+        storage: StorageRef::clone(storage),
         requires_grad,
         hooks: parts.get(4).copied().filter(|hooks| !is_fresh_empty(graph, *hooks, uses)),
         metadata: parts.get(if name == "_rebuild_tensor_v3" { 6 } else { 5 }).copied(),
@@ -192,7 +178,7 @@ fn tensor(
     if end > graph.storage(storage.storage).bytes {
         return Err(bad("it reaches beyond its storage"));
     }
-    if let Some(view) = view {
+    if let Some(view) = storage.view {
         let reached = end / tensor.dtype.item_bytes();
         if reached > view.elements {
             return Err(bad("it reaches beyond its view"));
@@ -252,8 +238,8 @@ fn uses(graph: &Graph) -> Vec<u8> {
     uses
 }
 
-/// Drops what the root does not reach; the rest keeps its order. Tells what was kept.
-fn compact(graph: &mut Graph) -> Vec<bool> {
+/// Drops what the root does not reach; the rest keeps its order.
+fn compact(graph: &mut Graph) {
     let mut reached = vec![false; graph.nodes.len()];
     let mut todo = vec![graph.root];
     reached[graph.root.index()] = true;
@@ -283,5 +269,4 @@ fn compact(graph: &mut Graph) -> Vec<bool> {
     for node in &mut graph.nodes {
         merge::each_child(node, |id| *id = places[id.index()]);
     }
-    reached
 }

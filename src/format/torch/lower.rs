@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use crate::value::{Graph, Kind, NodeId, StorageId, StorageRef, Tensor};
+use crate::value::{Graph, Kind, NodeId, StorageId, StorageRef, StorageView, Tensor};
 
 use super::super::pickle::{self, Piece};
 use super::super::{FormatError, StorageFacts};
@@ -96,15 +96,20 @@ impl Lower<'_> {
     fn pieces(&self, id: NodeId) -> Result<Vec<Piece>, FormatError> {
         let mut pieces = Vec::new();
         match self.graph.kind(id) {
-            Kind::Storage(storage) => drop(self.storage(storage, &mut pieces)?),
+            Kind::Storage(storage) => drop(self.storage(storage, storage.view, &mut pieces)?),
             Kind::Tensor(tensor) => self.tensor(tensor, &mut pieces)?,
             _ => {}
         }
         Ok(pieces)
     }
 
-    /// Names a storage and returns its length in bytes.
-    fn storage(&self, reference: &StorageRef, out: &mut Vec<Piece>) -> Result<u64, TorchError> {
+    /// Names a storage, or in the old form a part of it, and returns its length in bytes.
+    fn storage(
+        &self,
+        reference: &StorageRef,
+        view: Option<StorageView>,
+        out: &mut Vec<Piece>,
+    ) -> Result<u64, TorchError> {
         let id = reference.storage;
         let mut used = self.used.borrow_mut();
         let class = self.classes.get(&id).map_or_else(|| class_of(reference, None), String::as_str);
@@ -136,7 +141,24 @@ impl Lower<'_> {
         ]);
         match self.dialect {
             Dialect::Zip => out.push(Piece::Tuple(5)),
-            Dialect::Legacy => out.extend([Piece::None, Piece::Tuple(6)]),
+            Dialect::Legacy => {
+                match view.filter(|_| class == reference.class) {
+                    Some(StorageView { offset, elements }) => {
+                        if self.protocol < 2 {
+                            out.push(Piece::Mark);
+                        }
+                        let key = format!("{number}:{offset}:{elements}");
+                        out.extend([
+                            Piece::Text(key),
+                            Piece::Int(offset),
+                            Piece::Int(elements),
+                            Piece::Tuple(3),
+                        ]);
+                    }
+                    None => out.push(Piece::None),
+                }
+                out.push(Piece::Tuple(6));
+            }
         }
         out.push(Piece::PersistentId);
         Ok(bytes)
@@ -150,12 +172,13 @@ impl Lower<'_> {
             if is_implied { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" },
         ));
         out.push(Piece::Mark);
-        let bytes = self.storage(&tensor.storage, out)?;
+        let view = self.view(tensor, class);
+        let bytes = self.storage(&tensor.storage, view, out)?;
         if tensor.end_byte().is_none_or(|end| end > bytes) {
             let key = self.graph.storage(tensor.storage.storage).key.clone();
             return Err(TorchError::Tensor { key, problem: "it reaches beyond its storage" });
         }
-        out.push(Piece::Int(tensor.offset));
+        out.push(Piece::Int(tensor.offset - view.map_or(0, |view| view.offset)));
         self.tuple(&tensor.shape, out);
         self.tuple(&tensor.strides, out);
         out.push(Piece::Bool(tensor.requires_grad));
@@ -170,6 +193,16 @@ impl Lower<'_> {
         let length = 6 + usize::from(!is_implied) + usize::from(tensor.metadata.is_some());
         out.extend([Piece::Tuple(length), Piece::Reduce]);
         Ok(())
+    }
+
+    /// The part of its storage that a tensor was read from, while it still lies in it.
+    fn view(&self, tensor: &Tensor, class: &str) -> Option<StorageView> {
+        let view = tensor.storage.view?;
+        let item_bytes = tensor.dtype.item_bytes();
+        let end = view.offset.checked_add(view.elements)?.checked_mul(item_bytes)?;
+        let is_whole = end <= (self.facts)(tensor.storage.storage).bytes;
+        let lies_in_it = tensor.offset >= view.offset && tensor.end_byte()? <= end && is_whole;
+        (lies_in_it && self.dialect == Dialect::Legacy && class == tensor.storage.class).then_some(view)
     }
 
     fn tuple(&self, values: &[u64], out: &mut Vec<Piece>) {

@@ -118,6 +118,7 @@ fn nothing(dtype: Dtype) -> Tensor {
             class: String::new(),
             location: String::new(),
             elements: 0,
+            view: None,
         },
         requires_grad: false,
         hooks: None,

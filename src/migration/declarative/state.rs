@@ -215,6 +215,7 @@ fn dense(dtype: Dtype, shape: &[u64], storage: StorageId, elements: u64, like: &
             class: String::new(),
             location: like.storage.location.clone(),
             elements,
+            view: None,
         },
         // Only what has a derivative can be asked for one.
         requires_grad: like.requires_grad && is_differentiable(dtype),

@@ -52,6 +52,7 @@ impl Checkpoint {
                 class: "torch.FloatStorage".into(),
                 location: "cpu".into(),
                 elements: values.len() as u64,
+                view: None,
             },
             requires_grad: true,
             hooks: None,

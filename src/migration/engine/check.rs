@@ -102,7 +102,7 @@ mod tests {
             shape: vec![elements],
             strides: vec![1],
             offset: 0,
-            storage: StorageRef { storage, class, location, elements },
+            storage: StorageRef { storage, class, location, elements, view: None },
             requires_grad: false,
             hooks: None,
             metadata: None,

@@ -332,6 +332,7 @@ pub(super) fn make(tensor: &Tensor, span: Span, parts: &[Part], present: &Graph)
         class: tensor.storage.class.clone(),
         location: first.storage.location.clone(),
         elements: if is_untyped { total * item } else { total },
+        view: None,
     };
     Some(Made::New(Expr { steps }, storage))
 }

@@ -442,7 +442,7 @@ impl<'a> Undo<'a> {
             return Ok(());
         }
         if let Kind::Storage(storage) = kind {
-            let storage = self.stored(storage);
+            let storage = Box::new(self.stored(storage));
             self.graph.node_mut(to).kind = Kind::Storage(storage);
             return Ok(());
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::durable;
 use crate::format::{self, Format, FormatError, Limits};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::document::{self, Document, DocumentError, MAX_DEPTH, Value};
 use crate::migration::resolver;
 use crate::object::ObjectId;
@@ -47,6 +47,8 @@ pub struct CollectionImportOptions<'a> {
     pub message: Option<&'a str>,
     /// Where the catalogue is; one that is given here is the collection's from now on.
     pub catalogue: CatalogueSource<'a>,
+    /// Bounds on what each file or document may ask of memory and time.
+    pub limits: Limits,
 }
 
 /// What an import into a collection did.
@@ -113,7 +115,7 @@ impl Repo {
         };
         let mut incoming = Vec::new();
         for path in &sorted.documents {
-            report.bytes += read_documents(path, base, &options.collection, &mut incoming)?;
+            report.bytes += read_documents(path, base, &options.collection, &options.limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)?;
         report.documents = incoming.len() as u64;
@@ -139,12 +141,12 @@ impl Repo {
     /// # Errors
     ///
     /// As [`import_collection`](Repo::import_collection).
-    pub fn check_collection(path: &Path, collection: &RefName) -> Result<(), RepoError> {
+    pub fn check_collection(path: &Path, collection: &RefName, limits: &Limits) -> Result<(), RepoError> {
         let root = absolute(path)?;
         let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
         let mut incoming = Vec::new();
         for path in &sort(&root)?.documents {
-            read_documents(path, base, collection, &mut incoming)?;
+            read_documents(path, base, collection, limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)
     }
@@ -177,6 +179,7 @@ impl Repo {
             message: options.message,
             catalogue: CatalogueSource { given: None, ..options.catalogue },
             keep_head: true,
+            limits: options.limits.clone(),
             ..ImportOptions::default()
         };
         self.import(&import, context)
@@ -194,6 +197,7 @@ impl Repo {
         let collection = &options.collection;
         let directory = options.catalogue.given.map(absolute).transpose()?;
         let applied = if incoming.is_empty() { Vec::new() } else { self.joined_list(options)? };
+        let reading = self.ledger.reading()?;
         let mut writer = self.store.writer(&self.ledger);
         let mut new = Vec::new();
         context.progress.begin("importing", incoming.iter().map(|document| document.text.len() as u64).sum());
@@ -244,7 +248,7 @@ impl Repo {
         }
         context.progress.end();
         let pack = writer.finish()?;
-        let at = context.time();
+        drop(reading);
         let change = self.ledger.change()?;
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
@@ -256,25 +260,13 @@ impl Repo {
         }
         for (document, expected, id, revision) in &new {
             if let Some(revision) = revision {
-                change.add_revision(id, revision)?;
-                change.move_ref(&RefMove {
+                change.advance(&Advance {
                     name: &document.name,
-                    kind: RefKind::Branch,
                     expected: *expected,
-                    new: Some(*id),
+                    id,
+                    revision,
                     operation: "import",
-                    at,
-                    actor: context.actor,
                 })?;
-                for step in &revision.steps {
-                    change.append_step(&NewStep {
-                        ref_name: &document.name,
-                        revision: Some(*id),
-                        step,
-                        status: &StepStatus::Done,
-                        actor: context.actor,
-                    })?;
-                }
             }
             if let Some((path, stamp)) = &document.file {
                 let file = WorkingFile {
@@ -315,7 +307,7 @@ pub(in crate::repo) fn store_text(
     text: &[u8],
     writer: &mut crate::store::Writer<'_>,
 ) -> Result<(ObjectId, ObjectId), RepoError> {
-    let limits = Limits::default();
+    let limits = Limits::NONE;
     let scanned = format::scan(&text, Some(Format::Json), &limits).map_err(SnapshotError::from)?;
     let graph = format::decode(&scanned.outline, &limits).map_err(SnapshotError::from)?;
     let stored = snapshot::write_file(&text, &scanned, &graph, None, writer, &crate::progress::Silent)?;
@@ -327,6 +319,7 @@ fn read_documents(
     path: &Path,
     base: &Path,
     collection: &RefName,
+    limits: &Limits,
     incoming: &mut Vec<Incoming>,
 ) -> Result<u64, RepoError> {
     let failed = || RepoError::io("read", path);
@@ -348,7 +341,7 @@ fn read_documents(
         source: DocumentError::NotADocument { what: error.what.to_owned() },
     })?;
     let alone = places.len() == 1 && !text.trim_ascii_start().starts_with(b"[");
-    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..Limits::default() };
+    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..limits.clone() };
     // Counted on from one document to the next, since counting from the begin would take quadratic time.
     let (mut line, mut counted) = (1, 0);
     for place in places {

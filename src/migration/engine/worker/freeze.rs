@@ -988,8 +988,13 @@ impl<'a> Freezer<'a> {
             Some(class) => (class.to_owned(), elements),
             None => ("torch.storage.UntypedStorage".to_owned(), bytes),
         };
-        let storage =
-            StorageRef { storage: id, class, location: memory.reference.location.clone(), elements };
+        let storage = StorageRef {
+            storage: id,
+            class,
+            location: memory.reference.location.clone(),
+            elements,
+            view: None,
+        };
         self.memories.insert(at, storage.clone());
         storage
     }

@@ -61,7 +61,7 @@ type Ref<'a> = &'a PyRef<TensorBase>;
 impl Tensors {
     pub(super) fn new(graph: &Graph) -> Tensors {
         let style = graph.nodes.iter().find_map(|node| match &node.kind {
-            Kind::Tensor(tensor) => Some(tensor.storage.clone()),
+            Kind::Tensor(tensor) => Some(StorageRef { view: None, ..tensor.storage.clone() }),
             _ => None,
         });
         Tensors {
@@ -75,6 +75,7 @@ impl Tensors {
                 class: "torch.FloatStorage".to_owned(),
                 location: "cpu".to_owned(),
                 elements: 0,
+                view: None,
             }),
             rewritten: RefCell::default(),
         }
