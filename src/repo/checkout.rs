@@ -445,7 +445,7 @@ impl Repo {
         let reader = self.reader();
         let outline = snapshot::read_outline(&reader, tree)?;
         let entries = format::folder_entries(&outline).map_err(snapshot::SnapshotError::from)?;
-        let mut folder = FolderWriter::create(&place, entries).map_err(failed())?;
+        let mut folder = FolderWriter::create(&place, entries, self.store.is_synced()).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
         let content = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);
         context.progress.end();
@@ -458,7 +458,7 @@ impl Repo {
         if stamp_of(&place).ok() != before {
             return Err(RepoError::WorkingFileChanged { path: path.to_owned() });
         }
-        folder.finish().map_err(failed())?;
+        folder.finish_synced(self.store.is_synced()).map_err(failed())?;
         Ok((stamp, content))
     }
 

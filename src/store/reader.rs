@@ -34,6 +34,9 @@ pub struct Reader<'a> {
 /// So much is read before threads are started for the rest.
 const LITTLE_BYTES: u64 = 1 << 20;
 
+/// Names that are looked up at once.
+const LOOKUPS: usize = 1 << 14;
+
 /// Packs that a reader keeps open.
 const OPEN_PACKS: usize = 64;
 
@@ -152,9 +155,37 @@ impl<'a> Reader<'a> {
     /// As [`read`](Reader::read).
     pub fn references(&self, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
         let record = self.locate(*id, Part::Object)?;
+        self.references_at(record)
+    }
+
+    /// As [`references`](Reader::references) of many objects, each of which may come several times. Those that are
+    /// sorted are found quickest.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn references_of(&self, ids: &[ObjectId], see: &mut dyn FnMut(ObjectId)) -> Result<(), StoreError> {
+        for ids in ids.chunks(LOOKUPS) {
+            let found = ids.iter().zip(self.index.locate_many(ids)?);
+            let records = found.map(|(id, location)| match location {
+                Some(location) => Ok(Record { id: *id, part: Part::Object, location }),
+                None => Err(StoreError::Missing { id: *id }),
+            });
+            let mut records = records.collect::<Result<Vec<_>, _>>()?;
+            // In the order in which they lie on the disk.
+            records.sort_unstable_by_key(|record| (record.location.pack, record.location.offset));
+            for record in records {
+                self.references_at(record)?.into_iter().for_each(&mut *see);
+            }
+        }
+        Ok(())
+    }
+
+    fn references_at(&self, record: Record) -> Result<Vec<ObjectId>, StoreError> {
+        let id = record.id;
         let pack = self.pack(record.location.pack)?;
         // The header is asked too: an index that is wrong here would let live frames be deleted.
-        let record = pack.part(*id, record.location)?;
+        let record = pack.part(id, record.location)?;
         if record.location.codec != Codec::Frames.number() {
             return self.bases(record);
         }

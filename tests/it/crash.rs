@@ -104,6 +104,13 @@ const SCENARIOS: &[Scenario] = &[
         command: &["gc"],
         destination: None,
     },
+    Scenario {
+        name: "repack",
+        prepare: &[&["import", "a.ckpt", "--compression", "none"], &["checkout", "--version", "0.8.3"]],
+        meddle: leave_garbage,
+        command: &["repack"],
+        destination: None,
+    },
 ];
 
 /// Half of a pack that is needed and half that is not, a pack that nobody knows, a file.
@@ -558,6 +565,60 @@ fn objects_are_synced_before_the_ledger_and_the_file_before_its_name() {
                 assert!(calls[committed..place].iter().any(|call| is_sync(call, wal)), "{name}");
             }
         }
+    }
+}
+
+/// Commands that write to the store, a file, a folder, and another format, when nothing is to be synced.
+const UNSYNCED: &[Scenario] = &[
+    Scenario {
+        name: "import, cached",
+        prepare: &[&["init"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["import", "a.ckpt"],
+        destination: None,
+    },
+    Scenario {
+        name: "checkout of a file, cached",
+        prepare: &[&["import", "a.ckpt"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["checkout", "--version", "0.8.3"],
+        destination: Some("a.ckpt"),
+    },
+    Scenario {
+        name: "checkout of a folder, cached",
+        prepare: &[&["import", "hf"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["checkout", "-o", "out"],
+        destination: Some("out"),
+    },
+    Scenario {
+        name: "conversion to a folder, cached",
+        prepare: &[&["import", "hf"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["checkout", "--format", "safetensors", "--shard-size", "1KB", "--lossy", "-o", "out"],
+        destination: Some("out"),
+    },
+    Scenario {
+        name: "repack, cached",
+        prepare: &[&["import", "a.ckpt"], &["config", "durability", "cache"]],
+        meddle: leave_garbage,
+        command: &["repack"],
+        destination: None,
+    },
+];
+
+#[test]
+fn nothing_is_synced_where_that_is_left_to_the_system() {
+    if !can_trace() {
+        return;
+    }
+    for scenario in UNSYNCED {
+        let stage = Stage::new(scenario);
+        let calls = stage.trace();
+        let synced = calls.iter().find(|call| call.name.ends_with("sync"));
+        assert!(synced.is_none(), "{}: {synced:?}", scenario.name);
+        assert!(stage.destination().is_some() == scenario.destination.is_some(), "{}", scenario.name);
+        stage.check_store(&[]);
     }
 }
 
