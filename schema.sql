@@ -1,5 +1,5 @@
 -- The tables of the ledger, the only place where they are declared.
--- Version 2 (PRAGMA user_version). A store of an older version is upgraded by the frozen statements under
+-- Version 3 (PRAGMA user_version). A store of an older version is upgraded by the frozen statements under
 -- src/ledger/upgrades/. Names of objects are 32-byte BLAKE3 values; times are RFC 3339 text in UTC.
 
 -- Settings of the store: `head` (the current ref), `catalogue` (a folder) and what `ckstore config` sets.
@@ -28,12 +28,15 @@ CREATE TABLE objects (
 CREATE INDEX objects_by_pack ON objects (pack);
 
 -- Revisions: the body is the stored object's text, kept here so that `log`, `status` and `plan` read no pack.
+-- `turn` is the nearest revision, itself or one that it continues, that has steps or another list of migrations
+-- than the one before it: where its migrations came from is found in as many rows as there were turns.
 CREATE TABLE revisions (
     number  INTEGER PRIMARY KEY,
     name    BLOB NOT NULL UNIQUE CHECK (length(name) = 32),
     tree    BLOB NOT NULL CHECK (length(tree) = 32),
     created TEXT NOT NULL,
-    body    TEXT NOT NULL
+    body    TEXT NOT NULL,
+    turn    BLOB CHECK (length(turn) = 32)
 ) STRICT;
 
 CREATE INDEX revisions_by_tree ON revisions (tree);
@@ -111,7 +114,7 @@ CREATE TABLE steps (
 ) STRICT;
 
 CREATE INDEX steps_by_ref ON steps (ref);
-CREATE INDEX steps_by_migration ON steps (migration);
+CREATE INDEX steps_by_migration ON steps (migration, kind, status);
 
 CREATE TRIGGER steps_are_never_changed BEFORE UPDATE ON steps
 BEGIN
@@ -142,4 +145,11 @@ CREATE TABLE memo (
     output_tree   BLOB NOT NULL CHECK (length(output_tree) = 32),
     change_record BLOB NOT NULL CHECK (length(change_record) = 32),
     PRIMARY KEY (input_tree, digest, entry, engine)
+) STRICT, WITHOUT ROWID;
+
+-- Trees that were read and hold no list of migrations under this key.
+CREATE TABLE unlisted (
+    tree BLOB NOT NULL CHECK (length(tree) = 32),
+    key  TEXT NOT NULL,
+    PRIMARY KEY (tree, key)
 ) STRICT, WITHOUT ROWID;

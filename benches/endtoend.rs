@@ -3,7 +3,7 @@
 //! the page cache, against plain `cp`. The same for other tools that are found on PATH.
 //!
 //! `cargo bench --bench endtoend` takes some minutes and 8 GiB of disk; `-- short` runs once with 64 MiB, which shows
-//! that all works and measures little. CKSTORE_BENCH_DIR names another folder than the build's.
+//! that all works and measures little, `-- synced` and `-- cache` one footing alone. CKSTORE_BENCH_DIR names another folder than the build's.
 
 mod workload;
 
@@ -84,12 +84,23 @@ struct Taken {
 struct Run {
     /// Times of the four additions and the restore, as parts of that of `cp` just before.
     ratios: [f64; 5],
+    /// Seconds that `cp` took before each.
+    plain: [f64; 5],
     grown_mib: [u64; 4],
     peak_mib: u64,
 }
 
+impl Run {
+    fn compare(&mut self, place: usize, taken: &Taken, plain: Duration) {
+        self.plain[place] = plain.as_secs_f64();
+        self.ratios[place] = taken.time.as_secs_f64() / self.plain[place];
+        self.peak_mib = self.peak_mib.max(taken.peak_mib);
+    }
+}
+
 fn main() -> io::Result<()> {
-    let short = std::env::args().any(|argument| argument == "short");
+    let is_asked = |word: &str| std::env::args().any(|argument| argument == word);
+    let short = is_asked("short");
     let (mib, runs) = if short { (SHORT_MIB, 1) } else { (FULL_MIB, FULL_RUNS) };
     let home = std::env::var_os("CKSTORE_BENCH_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
@@ -101,7 +112,9 @@ fn main() -> io::Result<()> {
         fs::write(files.join("whole"), "")?;
     }
     println!("{}", machine());
-    for synced in [true, false] {
+    for synced in
+        [true, false].into_iter().filter(|synced| !is_asked(if *synced { "cache" } else { "synced" }))
+    {
         let footing =
             if synced { "synced, against cp and sync" } else { "page cache only, against plain cp" };
         println!("\n{footing}: medians of {runs} runs");
@@ -112,6 +125,9 @@ fn main() -> io::Result<()> {
             let done: Vec<Run> =
                 (0..runs).map(|_| run(tool, &files, &home, synced)).collect::<Result<_, _>>()?;
             print_row(tool, &done);
+            if tool.name == CKSTORE.name {
+                print_plain(&done);
+            }
         }
     }
     Ok(())
@@ -123,15 +139,14 @@ fn run(tool: &Tool, files: &Path, home: &Path, synced: bool) -> io::Result<Run> 
     fs::create_dir_all(&store)?;
     let synced_tool = synced && tool.syncs;
     shell(tool, tool.init, &store, Path::new(""), synced_tool)?;
-    let mut run = Run { ratios: [0.0; 5], grown_mib: [0; 4], peak_mib: 0 };
+    let mut run = Run { ratios: [0.0; 5], plain: [0.0; 5], grown_mib: [0; 4], peak_mib: 0 };
     let mut before = folder_bytes(&store)?;
     let mut last = PathBuf::new();
     for (place, name) in workload::NAMES.iter().enumerate() {
         let file = files.join(format!("{name}.safetensors"));
         let plain = copy(&file, &store, synced)?;
         let taken = shell(tool, tool.add, &store, &file, synced_tool)?;
-        run.ratios[place] = taken.time.as_secs_f64() / plain.as_secs_f64();
-        run.peak_mib = run.peak_mib.max(taken.peak_mib);
+        run.compare(place, &taken, plain);
         let after = folder_bytes(&store)?;
         run.grown_mib[place] = after.saturating_sub(before) >> 20;
         before = after;
@@ -139,8 +154,7 @@ fn run(tool: &Tool, files: &Path, home: &Path, synced: bool) -> io::Result<Run> 
     }
     let plain = copy(&last, &store, synced)?;
     let taken = shell(tool, tool.restore, &store, &last, synced_tool)?;
-    run.ratios[4] = taken.time.as_secs_f64() / plain.as_secs_f64();
-    run.peak_mib = run.peak_mib.max(taken.peak_mib);
+    run.compare(4, &taken, plain);
     fs::remove_dir_all(&store)?;
     Ok(run)
 }
@@ -192,14 +206,22 @@ fn shell(tool: &Tool, script: &str, store: &Path, file: &Path, synced: bool) -> 
     }
 }
 
+/// What a ratio of 1 is, in seconds.
+fn print_plain(runs: &[Run]) {
+    let seconds = (0..5).map(|place| format!(" {:.2} s |", median(runs, |run| run.plain[place])));
+    println!("| cp |{} | |", seconds.collect::<String>());
+}
+
+fn median(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(value).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 fn print_row(tool: &Tool, runs: &[Run]) {
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let mut row = format!("| {} |", tool.name);
     for place in 0..5 {
-        row.push_str(&format!(" {:.2}x |", median(runs.iter().map(|run| run.ratios[place]).collect())));
+        row.push_str(&format!(" {:.2}x |", median(runs, |run| run.ratios[place])));
     }
     let grown: Vec<String> = runs[0].grown_mib.iter().map(u64::to_string).collect();
     let peak = runs.iter().map(|run| run.peak_mib).max().unwrap_or(0);

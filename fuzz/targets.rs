@@ -54,7 +54,9 @@ fn limits() -> Limits {
 pub fn pickle(data: &[u8]) {
     round(Some(Format::Pickle), data);
     let Ok(found) = pickle::read(data, &limits()) else { return };
-    let Ok(written) = pickle::write(&found.graph, found.protocol) else { return };
+    let extent = pickle::extent(data).expect("it was read");
+    assert_eq!(extent.bytes, found.bytes);
+    let Ok(written) = pickle::write(&found.graph, extent.protocol) else { return };
     let again = pickle::read(&written, &Limits::default()).expect("what was written is sound");
     assert_same(&found.graph, &again.graph);
 }

@@ -144,16 +144,25 @@ impl Revision {
         struct Head {
             encoding: u32,
         }
-        let head: Head = serde_json::from_slice(bytes).map_err(RevisionError::Json)?;
-        if head.encoding != REVISION_ENCODING {
-            return Err(RevisionError::Encoding(head.encoding));
+        match serde_json::from_slice::<Revision>(bytes) {
+            Ok(revision) if revision.encoding == REVISION_ENCODING => Ok(revision),
+            Ok(revision) => Err(RevisionError::Encoding(revision.encoding)),
+            // What does not read may be of an encoding that says other things.
+            Err(error) => match serde_json::from_slice::<Head>(bytes) {
+                Ok(head) if head.encoding != REVISION_ENCODING => Err(RevisionError::Encoding(head.encoding)),
+                _ => Err(RevisionError::Json(error)),
+            },
         }
-        serde_json::from_slice(bytes).map_err(RevisionError::Json)
     }
 
     /// The revision's name.
     pub fn id(&self) -> ObjectId {
         ObjectId::of(&self.encode())
+    }
+
+    /// Whether steps, or another list of migrations, set it apart from the revision that it continues.
+    pub fn turns_from(&self, parent: &Revision) -> bool {
+        !self.steps.is_empty() || self.applied != parent.applied
     }
 
     /// The migrations it has; none where nothing says which.

@@ -691,6 +691,7 @@ fn hostile_scripts_are_bounded_and_say_why_they_fail() {
 /// Documents as a script of the Exodus form gets them.
 mod documents {
     use super::*;
+    use ckstore::migration::document::{self, Document, Value};
 
     const HEAD: &str = "\
 from datetime import datetime, timezone
@@ -707,17 +708,17 @@ class Migration(BaseMigration):
     def up(self, collection):
 ";
 
-    fn list(ids: &[i64]) -> Graph {
+    fn packed(documents: &[Document]) -> Graph {
         let mut checkpoint = Checkpoint::default();
-        let nodes: Vec<NodeId> = ids
-            .iter()
-            .map(|id| {
-                let value = checkpoint.int(*id);
-                checkpoint.dict(&[("_id", value)])
-            })
-            .collect();
+        let pack = |document: &Document| checkpoint.graph.add(Kind::Bytes(document::pack(document)));
+        let nodes: Vec<NodeId> = documents.iter().map(pack).collect();
         checkpoint.graph.root = checkpoint.list(&nodes);
         checkpoint.graph
+    }
+
+    fn list(ids: &[i32]) -> Graph {
+        let document = |id: &i32| Document::from([("_id".to_owned(), Value::Int32(*id))]);
+        packed(&ids.iter().map(document).collect::<Vec<_>>())
     }
 
     fn up(graph: &Graph, body: &str) -> Result<Outcome, EngineError> {
@@ -789,8 +790,12 @@ print(collection.count_documents({}), collection.distinct('a'), list(collection.
             (before.elements(before.root).collect(), after.elements(after.root).collect());
         assert_eq!((new.len(), new[0]), (4, old[0]));
         assert_eq!(after.kind(new[1]), &Kind::None);
-        assert_eq!(after.kind(after.get(new[2], "a").unwrap()), &Kind::Float(0.5.into()));
-        assert_eq!(after.get(new[3], "_id").and_then(|id| after.as_int(id)), Some(4));
+        let unpacked = |node| match after.kind(node) {
+            Kind::Bytes(packed) => document::unpack(packed).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(unpacked(new[2])["a"], Value::Double(0.5));
+        assert_eq!(unpacked(new[3])["_id"], Value::Int32(4));
         let untouched = up(&before, "collection.update_many({}, {'$unset': {'x': ''}})").unwrap();
         assert_eq!(untouched.graph, before);
     }
@@ -854,12 +859,7 @@ for what, error in [
 
     #[test]
     fn two_documents_of_one_id_or_none_are_refused_before_the_script_runs() {
-        for ids in [list(&[1, 1]), {
-            let mut checkpoint = Checkpoint::default();
-            let empty = checkpoint.dict(&[]);
-            checkpoint.graph.root = checkpoint.list(&[empty]);
-            checkpoint.graph
-        }] {
+        for ids in [list(&[1, 1]), packed(&[Document::new()])] {
             assert!(matches!(up(&ids, "print(1)"), Err(EngineError::Checkpoint { .. })));
         }
     }

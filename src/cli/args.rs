@@ -95,7 +95,15 @@ impl From<CompressionArg> for crate::store::Compression {
 /// Which catalogue of migrations to use.
 #[derive(Debug, Args, Clone)]
 pub struct CatalogueArgs {
-    /// Use the migrations in this folder, and remember it for this ref
+    /// Use the migrations in this folder
+    #[arg(long, value_name = "DIR")]
+    pub catalogue: Option<PathBuf>,
+}
+
+/// Which catalogue of migrations to use, from now on.
+#[derive(Debug, Args, Clone)]
+pub struct KeptCatalogueArgs {
+    /// Use the migrations in this folder, and remember it
     #[arg(long, value_name = "DIR")]
     pub catalogue: Option<PathBuf>,
 }

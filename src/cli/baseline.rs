@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::repo::BaselineOptions;
 
-use super::args::{CatalogueArgs, TargetArgs};
+use super::args::{KeptCatalogueArgs, TargetArgs};
 use super::failure::Failure;
 use super::output::{Output, Tone};
 use super::session::Session;
@@ -26,7 +26,7 @@ pub struct BaselineArgs {
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
     #[command(flatten)]
-    catalogue: CatalogueArgs,
+    catalogue: KeptCatalogueArgs,
 }
 
 /// Runs the command.

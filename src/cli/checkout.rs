@@ -15,7 +15,7 @@ use crate::repo::{
 };
 use crate::value::Path;
 
-use super::args::{CatalogueArgs, TargetArgs};
+use super::args::{KeptCatalogueArgs, TargetArgs};
 use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes, write_table};
 use super::plan::{RuleArgs, warn_all, write_plan};
@@ -88,7 +88,7 @@ pub struct CheckoutArgs {
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: OsString,
     #[command(flatten)]
-    catalogue: CatalogueArgs,
+    catalogue: KeptCatalogueArgs,
     #[command(flatten)]
     rules: RuleArgs,
 }

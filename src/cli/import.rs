@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::refname::RefName;
 use crate::repo::{CollectionImportOptions, ImportOptions, Repo};
 
-use super::args::{CatalogueArgs, CompressionArg, LimitArgs};
+use super::args::{CompressionArg, KeptCatalogueArgs, LimitArgs};
 use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
@@ -62,7 +62,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "REV")]
     base: Option<String>,
     #[command(flatten)]
-    catalogue: CatalogueArgs,
+    catalogue: KeptCatalogueArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }

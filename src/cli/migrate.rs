@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::migration::plan::{Method, OperationKind};
 use crate::repo::{Direction, MigrateOptions, MigrateReport};
 
-use super::args::CatalogueArgs;
+use super::args::KeptCatalogueArgs;
 use super::failure::Failure;
 use super::output::{Output, Tone};
 use super::session::Session;
@@ -57,7 +57,7 @@ struct WayArgs {
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
     #[command(flatten)]
-    catalogue: CatalogueArgs,
+    catalogue: KeptCatalogueArgs,
 }
 
 #[derive(Debug, Args)]

@@ -153,6 +153,32 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A number for people: four digits that count.
+pub fn number_text(number: f64) -> String {
+    let magnitude = number.abs();
+    if number.fract() == 0.0 && magnitude < 1e9 {
+        return format!("{number}");
+    }
+    if !number.is_finite() {
+        return format!("{number}");
+    }
+    if !(1e-3..1e6).contains(&magnitude) {
+        return format!("{number:.3e}");
+    }
+    let digits = 3 - magnitude.log10().floor() as i32;
+    format!("{number:.*}", digits.max(0) as usize)
+}
+
+/// A part of a whole for people, in hundredths.
+pub fn share_text(share: f64) -> String {
+    match share {
+        share if share <= 0.0 => "0%".to_owned(),
+        share if share >= 1.0 => "100%".to_owned(),
+        // Not rounded to none or all.
+        share => format!("{:.1}%", (share * 100.0).clamp(0.1, 99.9)),
+    }
+}
+
 /// A shape as `[2, 3]`.
 pub fn shape_text(shape: &[u64]) -> String {
     format!("{shape:?}")
@@ -161,6 +187,24 @@ pub fn shape_text(shape: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_told_with_four_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (-3.0, "-3"),
+            (0.012345, "0.01235"),
+            (-1.23456, "-1.235"),
+            (12345.678, "12346"),
+            (1.5e-7, "1.500e-7"),
+            (2.5e12, "2.500e12"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(number_text(number), text);
+        }
+        assert_eq!([0.0, 1e-9, 0.5, 0.99999, 1.0].map(share_text), ["0%", "0.1%", "50.0%", "99.9%", "100%"]);
+    }
 
     #[test]
     fn lengths_are_told_in_powers_of_1024() {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::repo::RedoOptions;
 
-use super::args::CatalogueArgs;
+use super::args::KeptCatalogueArgs;
 use super::checkout::write_report;
 use super::failure::Failure;
 use super::output::Output;
@@ -39,7 +39,7 @@ pub struct RedoArgs {
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
     #[command(flatten)]
-    catalogue: CatalogueArgs,
+    catalogue: KeptCatalogueArgs,
 }
 
 /// Runs the command.

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{files, objects, refs, revisions};
+use super::{files, objects, refs, revisions, steps, unlisted};
 use crate::ledger::open::tests::ledger;
 
 /// How SQLite answers a statement, one line for each step.
@@ -24,6 +24,12 @@ fn what_is_asked_by_name_is_found_by_an_index() {
         (objects::BY_NAME.to_owned(), "PRIMARY KEY (name=?)"),
         (objects::by_names(), "PRIMARY KEY (name=?)"),
         (objects::BY_PACK.to_owned(), "objects_by_pack (pack=?)"),
+        (revisions::TURN_OF.to_owned(), "sqlite_autoindex_revisions_1 (name=?)"),
+        (revisions::TURN_AND_TEXT.to_owned(), "sqlite_autoindex_revisions_1 (name=?)"),
+        (steps::RAN.to_owned(), "steps_by_migration (migration=? AND kind=? AND status=?)"),
+        (steps::of_ref(), "steps_by_ref (ref=?)"),
+        (unlisted::BY_TREE_AND_KEY.to_owned(), "PRIMARY KEY (tree=? AND key=?)"),
+        (refs::AT_REVISION.to_owned(), "refs_by_revision (revision=?)"),
         (refs::by_name(), "PRIMARY KEY (name=?)"),
         (refs::LOG_OF_REF.to_owned(), "ref_log_by_ref (ref=?)"),
         (files::by_ref(), "PRIMARY KEY (ref=?)"),

@@ -79,7 +79,7 @@ impl Change<'_> {
     pub fn set_working_file(&self, name: &RefName, file: &WorkingFile) -> Result<(), LedgerError> {
         text::integer(file.bytes)
             .and_then(|bytes| {
-                self.transaction.execute(
+                self.run(
                     "INSERT OR REPLACE INTO working_files (ref, path, revision, bytes, modified_ns, content)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                     params![

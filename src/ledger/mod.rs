@@ -3,6 +3,7 @@
 //! It knows names and rows, and nothing of tensors, formats or scripts. All writing goes through one
 //! [`Change`], a single SQLite transaction: it is made whole by [`Change::commit`] or leaves no trace.
 
+mod advance;
 mod chain;
 mod error;
 #[cfg(test)]
@@ -17,13 +18,15 @@ mod revisions;
 mod settings;
 mod steps;
 mod text;
+mod unlisted;
 
+pub use advance::Advance;
 pub use chain::{ChainFault, GENESIS};
 pub use error::LedgerError;
 pub use files::WorkingFile;
 pub use groups::GroupRow;
 pub use memo::MemoKey;
-pub use open::{Change, Ledger, SCHEMA_VERSION};
+pub use open::{Change, Ledger, Reading, SCHEMA_VERSION};
 pub use refs::{RefKind, RefLogRow, RefMove, RefRow};
 pub use revisions::RevisionRow;
 pub use steps::{NewStep, StepRow, StepStatus};

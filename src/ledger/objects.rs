@@ -203,3 +203,21 @@ impl Change<'_> {
             .map_err(LedgerError::during("forget a record"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::super::open::tests::ledger;
+    use super::*;
+
+    #[test]
+    fn a_lookup_is_compiled_once_whatever_is_looked_up() {
+        let (_dir, ledger) = ledger();
+        for number in 0..5u8 {
+            assert!(ledger.locate(&ObjectId::of(&[number])).unwrap().is_none());
+        }
+        let statement = ledger.connection.prepare_cached(BY_NAME).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+}

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Params, Transaction, TransactionBehavior};
 
 use super::LedgerError;
 
 /// The version of the tables that this ckstore writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Marks the file as a ledger: `CKST` as SQLite's application id.
 const APPLICATION_ID: i64 = 0x434b_5354;
@@ -16,10 +17,13 @@ const APPLICATION_ID: i64 = 0x434b_5354;
 /// How long a reader or writer waits for another process's transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
+/// The most of the ledger's file that is kept in memory: the inner pages of an index of millions of records.
+const CACHE_KIB: i64 = 16 << 10;
+
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Frozen statements that lead from version N to N + 1, from the first version on.
-const UPGRADES: &[&str] = &[include_str!("upgrades/1-to-2.sql")];
+const UPGRADES: &[&str] = &[include_str!("upgrades/1-to-2.sql"), include_str!("upgrades/2-to-3.sql")];
 
 /// The ledger of one store.
 #[derive(Debug)]
@@ -103,6 +107,19 @@ impl Ledger {
         self.connection.pragma_update(None, "synchronous", "OFF").map_err(refused)
     }
 
+    /// Begins to read: until what is returned is dropped, the ledger is seen as it is now, and many small
+    /// questions are answered without asking the system for the file's locks each time.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn reading(&self) -> Result<Reading<'_>, LedgerError> {
+        // Inside of another, there is nothing to begin.
+        let begin = || self.connection.unchecked_transaction();
+        let begun = self.connection.is_autocommit().then(begin).transpose();
+        begun.map(|transaction| Reading { _transaction: transaction }).map_err(LedgerError::during("read it"))
+    }
+
     /// Begins a change. Nothing of it is seen by others, or kept, before [`Change::commit`].
     ///
     /// # Errors
@@ -155,6 +172,12 @@ impl Ledger {
     }
 }
 
+/// The ledger as it was when this began.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    _transaction: Option<Transaction<'a>>,
+}
+
 /// A change of the ledger under way: one transaction.
 #[derive(Debug)]
 pub struct Change<'a> {
@@ -170,6 +193,11 @@ impl Change<'_> {
     pub fn commit(self) -> Result<(), LedgerError> {
         self.transaction.commit().map_err(LedgerError::during("commit a change"))
     }
+
+    /// Carries a statement out that is compiled once, since it may come for thousands of rows.
+    pub(super) fn run(&self, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
+        self.transaction.prepare_cached(statement)?.execute(values)
+    }
 }
 
 fn configure(connection: &Connection) -> Result<(), LedgerError> {
@@ -179,6 +207,9 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     // A committed change must survive a power loss, since packs that it names are already synced.
     connection.pragma_update(None, "synchronous", "FULL").map_err(during())?;
     connection.pragma_update(None, "foreign_keys", true).map_err(during())?;
+    // Else every statement is planned anew each time that other values are bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(during())?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(during())?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

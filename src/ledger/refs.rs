@@ -70,6 +70,7 @@ pub(super) fn by_name() -> String {
     format!("SELECT {COLUMNS} FROM refs WHERE name = ?1")
 }
 
+pub(super) const AT_REVISION: &str = "SELECT name FROM refs WHERE revision = ?1 ORDER BY name";
 pub(super) const LOG_OF_REF: &str =
     "SELECT ref, old_revision, new_revision, operation, at, actor FROM ref_log
      WHERE ref = ?1 ORDER BY seq";
@@ -146,7 +147,7 @@ impl Ledger {
     /// If the ledger cannot be read.
     pub fn refs_at(&self, revision: &ObjectId) -> Result<Vec<RefName>, LedgerError> {
         self.connection
-            .prepare_cached("SELECT name FROM refs WHERE revision = ?1 ORDER BY name")
+            .prepare_cached(AT_REVISION)
             .and_then(|mut statement| {
                 statement.query_map([revision.as_bytes()], |row| text::ref_name(row, 0))?.collect()
             })
@@ -219,14 +220,14 @@ impl Change<'_> {
     fn write_ref(&self, step: &RefMove<'_>) -> rusqlite::Result<()> {
         let name = step.name.as_str();
         match step.new {
-            Some(new) => self.transaction.execute(
+            Some(new) => self.run(
                 "INSERT INTO refs (name, kind, revision, updated) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (name) DO UPDATE SET revision = ?3, updated = ?4",
                 params![name, step.kind.as_str(), new.as_bytes(), step.at.to_string()],
             )?,
-            None => self.transaction.execute("DELETE FROM refs WHERE name = ?1", [name])?,
+            None => self.run("DELETE FROM refs WHERE name = ?1", [name])?,
         };
-        self.transaction.execute(
+        self.run(
             "INSERT INTO ref_log (ref, old_revision, new_revision, operation, at, actor)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![

@@ -17,6 +17,9 @@ pub struct RevisionRow {
 }
 
 pub(super) const BY_NAME: &str = "SELECT name, body FROM revisions WHERE name = ?1";
+pub(super) const TURN_OF: &str = "SELECT turns.name, turns.body FROM revisions
+     JOIN revisions AS turns ON turns.name = coalesce(revisions.turn, revisions.name) WHERE revisions.name = ?1";
+pub(super) const TURN_AND_TEXT: &str = "SELECT turn, body FROM revisions WHERE name = ?1";
 pub(super) const BY_NAME_RANGE: &str = "SELECT name FROM revisions WHERE name BETWEEN ?1 AND ?2 LIMIT ?3";
 pub(super) const BY_TREE: &str = "SELECT name FROM revisions WHERE tree = ?1 ORDER BY number DESC LIMIT 1";
 // The expression is that of the index, word by word: else it would not be used.
@@ -51,6 +54,21 @@ impl Ledger {
         Ok(found.map(decode).transpose()?.map(|row| row.revision))
     }
 
+    /// The nearest revision, this one or one that it continues, that [turns](Revision::turns_from) from the one
+    /// before it. What lies between has neither steps nor another list of migrations.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read, or the row does not parse.
+    pub fn turn_of(&self, id: &ObjectId) -> Result<Option<Revision>, LedgerError> {
+        let found = self
+            .connection
+            .prepare_cached(TURN_OF)
+            .and_then(|mut statement| statement.query_row([id.as_bytes()], read).optional())
+            .map_err(LedgerError::during("read a revision"))?;
+        Ok(found.map(decode).transpose()?.map(|row| row.revision))
+    }
+
     /// All revisions, oldest first.
     ///
     /// # Errors
@@ -65,19 +83,24 @@ impl Ledger {
         rows.into_iter().map(decode).collect()
     }
 
-    /// Passes every revision to `see` as its row says it, oldest first: its name, its tree, and the text
-    /// that should hash to that name.
+    /// Passes every revision to `see` as its row says it, oldest first: its name, its tree, the one where it
+    /// [turned](Ledger::turn_of) if that is known, and the text that should hash to its name.
     ///
     /// # Errors
     ///
     /// If the ledger cannot be read.
-    pub fn each_revision(&self, see: &mut dyn FnMut(ObjectId, ObjectId, &str)) -> Result<(), LedgerError> {
+    pub fn each_revision(
+        &self,
+        see: &mut dyn FnMut(ObjectId, ObjectId, Option<ObjectId>, &str),
+    ) -> Result<(), LedgerError> {
         let mut each = || {
-            let mut statement =
-                self.connection.prepare_cached("SELECT name, tree, body FROM revisions ORDER BY number")?;
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT name, tree, turn, body FROM revisions ORDER BY number")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                see(text::id(row, 0)?, text::id(row, 1)?, row.get_ref(2)?.as_str()?);
+                let turn = text::id_or_none(row, 2)?;
+                see(text::id(row, 0)?, text::id(row, 1)?, turn, row.get_ref(3)?.as_str()?);
             }
             Ok(())
         };
@@ -145,16 +168,40 @@ impl Change<'_> {
     fn enter_revision(&self, id: &ObjectId, revision: &Revision) -> rusqlite::Result<()> {
         let body = String::from_utf8(revision.encode())
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        self.transaction.execute(
-            "INSERT OR IGNORE INTO revisions (name, tree, created, body) VALUES (?1, ?2, ?3, ?4)",
-            params![id.as_bytes(), revision.tree.as_bytes(), revision.created.to_string(), body],
+        let turn = self.turn(id, revision)?;
+        self.run(
+            "INSERT OR IGNORE INTO revisions (name, tree, created, body, turn) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                id.as_bytes(),
+                revision.tree.as_bytes(),
+                revision.created.to_string(),
+                body,
+                turn.as_bytes()
+            ],
         )?;
         for (position, parent) in (0i64..).zip(&revision.parents) {
-            self.transaction.execute(
+            self.run(
                 "INSERT OR IGNORE INTO revision_parents (revision, position, parent) VALUES (?1, ?2, ?3)",
                 params![id.as_bytes(), position, parent.as_bytes()],
             )?;
         }
         Ok(())
+    }
+
+    /// Where a new revision turned: there where its parent did, or it does itself.
+    fn turn(&self, id: &ObjectId, revision: &Revision) -> rusqlite::Result<ObjectId> {
+        let Some(parent) = revision.parents.first() else { return Ok(*id) };
+        let found: Option<(Option<ObjectId>, String)> = self
+            .transaction
+            .prepare_cached(TURN_AND_TEXT)?
+            .query_row([parent.as_bytes()], |row| Ok((text::id_or_none(row, 0)?, row.get(1)?)))
+            .optional()?;
+        Ok(match found {
+            Some((Some(turn), body)) => match Revision::decode(body.as_bytes()) {
+                Ok(parent) if !revision.turns_from(&parent) => turn,
+                _ => *id,
+            },
+            _ => *id,
+        })
     }
 }

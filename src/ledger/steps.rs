@@ -1,6 +1,6 @@
 //! The rows of the ledger: everything that was done to a checkpoint.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::chain;
 use super::text;
@@ -59,6 +59,14 @@ pub(super) const COLUMNS: &str =
     input_tree, output_tree, change_record, engine, started, finished, status, error, actor,
     previous_hash, hash";
 
+pub(super) const RAN: &str =
+    "SELECT 1 FROM steps WHERE migration = ?1 AND kind IN ('migrate', 'redo') AND status = 'done' LIMIT 1";
+
+/// The rows of a ref, oldest first.
+pub(super) fn of_ref() -> String {
+    format!("SELECT {COLUMNS} FROM steps WHERE ref = ?1 ORDER BY seq")
+}
+
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StepRow> {
     let kind: String = row.get(3)?;
     let kind = StepKind::from_word(&kind).ok_or_else(|| {
@@ -103,18 +111,32 @@ impl Ledger {
     ///
     /// If the ledger cannot be read.
     pub fn steps(&self, name: Option<&RefName>) -> Result<Vec<StepRow>, LedgerError> {
-        let (filter, value) = match name {
-            Some(name) => ("WHERE ref = ?1", Some(name.as_str())),
-            None => ("WHERE ?1 IS NULL", None),
+        let statement = match name {
+            Some(_) => of_ref(),
+            None => format!("SELECT {COLUMNS} FROM steps ORDER BY seq"),
         };
         self.connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM steps {filter} ORDER BY seq"))
-            .and_then(|mut statement| statement.query_map([value], read)?.collect())
+            .prepare_cached(&statement)
+            .and_then(|mut statement| {
+                statement.query_map(params_from_iter(name.map(RefName::as_str)), read)?.collect()
+            })
             .map_err(LedgerError::during("read the history"))
     }
 }
 
 impl Ledger {
+    /// Whether a migration of this name ever ran here on any checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn ever_ran(&self, migration: &str) -> Result<bool, LedgerError> {
+        self.connection
+            .prepare_cached(RAN)
+            .and_then(|mut statement| statement.exists([migration]))
+            .map_err(LedgerError::during("read the history"))
+    }
+
     /// Passes every row that reads as one to `see`, oldest first.
     ///
     /// # Errors
@@ -149,9 +171,8 @@ impl Change<'_> {
     fn enter_step(&self, new: &NewStep<'_>) -> rusqlite::Result<i64> {
         let last: Option<(i64, ObjectId)> = self
             .transaction
-            .query_row("SELECT seq, hash FROM steps ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, text::id(row, 1)?))
-            })
+            .prepare_cached("SELECT seq, hash FROM steps ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, text::id(row, 1)?)))
             .optional()?;
         let (seq, previous_hash) = last.map_or((1, chain::GENESIS), |(seq, hash)| (seq + 1, hash));
         let mut row = StepRow {

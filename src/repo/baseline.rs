@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus};
+use crate::ledger::Advance;
 use crate::migration::resolver;
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -86,24 +86,12 @@ impl Repo {
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
-        change.add_revision(&id, &next)?;
-        for step in &next.steps {
-            change.append_step(&NewStep {
-                ref_name: &row.name,
-                revision: Some(id),
-                step,
-                status: &StepStatus::Done,
-                actor: context.actor,
-            })?;
-        }
-        change.move_ref(&RefMove {
+        change.advance(&Advance {
             name: &row.name,
-            kind: RefKind::Branch,
             expected: Some(row.revision),
-            new: Some(id),
+            id: &id,
+            revision: &next,
             operation: "baseline",
-            at,
-            actor: context.actor,
         })?;
         change.set_groups(&catalogue.name, &group_rows(&catalogue), at)?;
         if options.catalogue.given.is_some() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
 use crate::format::{self, Format, Limits};
-use crate::ledger::{NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
+use crate::ledger::{Advance, NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
 use crate::revision::{REVISION_ENCODING, Revision, Step};
@@ -199,24 +199,12 @@ impl Repo {
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
-        change.add_revision(&id, &next)?;
-        for step in &next.steps {
-            change.append_step(&NewStep {
-                ref_name: &row.name,
-                revision: Some(id),
-                step,
-                status: &StepStatus::Done,
-                actor: context.actor,
-            })?;
-        }
-        change.move_ref(&RefMove {
+        change.advance(&Advance {
             name: &row.name,
-            kind: RefKind::Branch,
             expected: Some(row.revision),
-            new: Some(id),
+            id: &id,
+            revision: &next,
             operation: if redo { "redo" } else { "checkout" },
-            at,
-            actor: context.actor,
         })?;
         change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
         if options.plan.catalogue.given.is_some() {
@@ -412,6 +400,7 @@ impl Repo {
         path: &Path,
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
+        let _reading = self.ledger.reading()?;
         let revision = self.revision(id)?;
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &revision.tree)?;

@@ -113,6 +113,7 @@ impl Repo {
     pub fn plan_gc(&self, progress: &dyn Progress) -> Result<GcPlan, RepoError> {
         let lock = self.lock()?;
         progress.begin("finding what is needed", 0);
+        let _reading = self.ledger.reading()?;
         let (live, memo) = self.live()?;
         progress.end();
         let indexed = self.ledger.packs()?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::format::{self, Format, FormatError, Limits, Note, Scanned};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -147,7 +147,12 @@ impl Repo {
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
         let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
+        let unlisted = match &applied {
+            Some(_) => Vec::new(),
+            None => list_keys(catalogue.as_ref()).collect(),
+        };
 
+        let reading = self.ledger.reading()?;
         let base = self.base_tree(options.base, known)?;
         context.progress.begin("importing", source.bytes());
         let mut writer = self.store.writer(&self.ledger).with_compression(options.compression);
@@ -183,6 +188,7 @@ impl Repo {
         };
         let counts = writer.counts();
         let pack = writer.finish()?;
+        drop(reading);
 
         let at = context.time();
         let has_head = self.ledger.setting("head")?.is_some();
@@ -191,26 +197,15 @@ impl Repo {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
         if !unchanged {
-            change.add_revision(&id, &revision)?;
-            change.move_ref(&RefMove {
+            change.advance(&Advance {
                 name: &name,
-                kind: RefKind::Branch,
                 expected: row.as_ref().map(|row| row.revision),
-                new: Some(id),
+                id: &id,
+                revision: &revision,
                 operation: "import",
-                at,
-                actor: context.actor,
             })?;
-            for step in &revision.steps {
-                change.append_step(&NewStep {
-                    ref_name: &name,
-                    revision: Some(id),
-                    step,
-                    status: &StepStatus::Done,
-                    actor: context.actor,
-                })?;
-            }
         }
+        unlisted.iter().try_for_each(|key| change.add_unlisted(&snapshot.id, key))?;
         if let Some(catalogue) = &catalogue {
             change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
             if options.catalogue.given.is_some() {
@@ -326,6 +321,16 @@ fn read_file(path: &Path, format: Option<Format>, limits: &Limits) -> Result<Fil
     Ok(FileRead { input, before, scanned, graph })
 }
 
+/// Where a checkpoint's own list is looked for. That of one framework is known by its key, also while there is no
+/// catalogue.
+fn list_keys(catalogue: Option<&Catalogue>) -> impl Iterator<Item = &str> {
+    let keys = match catalogue {
+        Some(catalogue) => [Some(catalogue.list_key.as_str()), None],
+        None => [Some(list::DEFAULT_LIST_KEY), Some(list::MIGRATE_CKPT_LIST_KEY)],
+    };
+    keys.into_iter().flatten()
+}
+
 /// The migrations that the checkpoint has: as its own list says; else as the person says; else as the
 /// revision before had them, since training changes weights and not code.
 fn applied_list(
@@ -335,14 +340,15 @@ fn applied_list(
     catalogue: Option<&Catalogue>,
     parent: Option<&Revision>,
 ) -> Result<Option<Vec<Applied>>, RepoError> {
-    let key = catalogue.map_or(list::DEFAULT_LIST_KEY, |catalogue| &catalogue.list_key);
     let asked = options.version.is_some() || options.baseline.is_some();
     let old = |name: &str| parent.and_then(|p| p.applied().iter().find(|entry| entry.name == name));
-    let listed = match list::read(graph, key)? {
-        // A list of this framework is known by its key, also while there is no catalogue.
-        None if catalogue.is_none() => list::read(graph, list::MIGRATE_CKPT_LIST_KEY)?,
-        listed => listed,
-    };
+    let mut listed = None;
+    for key in list_keys(catalogue) {
+        listed = list::read(graph, key)?;
+        if listed.is_some() {
+            break;
+        }
+    }
     if let Some(listed) = listed {
         if asked {
             return Err(RepoError::AlreadyBaselined { path: path.to_owned() });

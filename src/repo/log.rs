@@ -1,9 +1,14 @@
 //! What happened: revisions, steps, groups.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ledger::{RefKind, StepRow, StepStatus};
+use crate::migration::Catalogue;
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::StepKind;
@@ -132,6 +137,7 @@ impl Repo {
         name: Option<&str>,
         limit: Option<usize>,
     ) -> Result<Vec<RevisionEntry>, RepoError> {
+        let _reading = self.ledger.reading()?;
         let mut entries = Vec::new();
         let mut next = Some(self.revision_named(name.unwrap_or("HEAD"))?);
         while let Some(id) = next
@@ -191,6 +197,7 @@ impl Repo {
     ///
     /// If the ledger cannot be read, or a catalogue does not load.
     pub fn log_groups(&self, source: CatalogueSource<'_>) -> Result<Vec<GroupEntry>, RepoError> {
+        let _reading = self.ledger.reading()?;
         let rows = self.ledger.groups()?;
         let mut entries: Vec<GroupEntry> = rows
             .iter()
@@ -206,10 +213,16 @@ impl Repo {
                 refs: Vec::new(),
             })
             .collect();
+        // Most refs share one catalogue, which takes longer to load than all the rest.
+        let mut catalogues: HashMap<PathBuf, Option<Catalogue>> = HashMap::new();
         for row in self.ledger.refs()?.into_iter().filter(|row| row.kind == RefKind::Branch) {
-            let Some(catalogue) = self.find_catalogue(Some(&row), source)? else { continue };
+            let catalogue = match catalogues.entry(self.catalogue_directory(Some(&row), source)?) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.find_catalogue(Some(&row), source)?),
+            };
+            let Some(catalogue) = catalogue else { continue };
             let revision = self.revision(&row.revision)?;
-            let (group, _) = super::status::place(revision.applied.as_deref(), Some(&catalogue));
+            let (group, _) = super::status::place(revision.applied.as_deref(), Some(catalogue));
             let entry = entries
                 .iter_mut()
                 .find(|entry| entry.catalogue == catalogue.name && Some(entry.group) == group);

@@ -1,10 +1,14 @@
 //! Making, opening and finding a store.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::durable;
 use crate::ledger::Ledger;
+use crate::migration::Migration;
+use crate::object::ObjectId;
 use crate::store::{Reader, Store};
 
 use super::RepoError;
@@ -25,6 +29,8 @@ pub struct Repo {
     directory: PathBuf,
     pub(super) store: Store,
     pub(super) ledger: Ledger,
+    /// Stored scripts that were read, by their objects and names: thousands of refs may have been through one.
+    pub(super) scripts: RefCell<HashMap<(ObjectId, String), Option<Migration>>>,
 }
 
 impl Repo {
@@ -58,7 +64,7 @@ impl Repo {
         durable::sync_directory(directory).map_err(RepoError::io("sync", directory))?;
         let ledger = Ledger::open(&path)?;
         let directory = absolute(directory)?;
-        Ok(Repo { directory, store, ledger })
+        Ok(Repo::assemble(directory, store, ledger))
     }
 
     /// Opens the store in `directory`.
@@ -77,7 +83,7 @@ impl Repo {
             store.leave_sync_to_the_system();
             ledger.leave_sync_to_the_system()?;
         }
-        Ok(Repo { directory: absolute(directory)?, store, ledger })
+        Ok(Repo::assemble(absolute(directory)?, store, ledger))
     }
 
     /// Opens the nearest store: in `.ckstore` under `start` or a folder above it.
@@ -105,7 +111,7 @@ impl Repo {
 
     /// A store whose parts are open.
     pub(super) fn assemble(directory: PathBuf, store: Store, ledger: Ledger) -> Repo {
-        Repo { directory, store, ledger }
+        Repo { directory, store, ledger, scripts: RefCell::default() }
     }
 
     /// The directory that holds the store.

@@ -26,6 +26,9 @@ const SPOOL_BYTES: usize = 64 << 20;
 /// Largest script that is read back from the store, in bytes.
 const MAX_SCRIPT_BYTES: u64 = 16 << 20;
 
+/// Stored scripts that are kept in memory.
+const MAX_SCRIPTS: usize = 64;
+
 /// A checkpoint between two operations.
 #[derive(Debug, Clone)]
 pub(super) struct Position {
@@ -338,12 +341,23 @@ impl Repo {
 
     /// A migration as it was stored when it ran; `None` if what was stored no longer parses.
     pub(super) fn stored_script(&self, id: &ObjectId, name: &str) -> Result<Option<Migration>, RepoError> {
+        let key = (*id, name.to_owned());
+        if let Some(known) = self.scripts.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let found = self.read_script(id, name)?;
+        let mut scripts = self.scripts.borrow_mut();
+        if scripts.len() >= MAX_SCRIPTS {
+            scripts.clear();
+        }
+        scripts.insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn read_script(&self, id: &ObjectId, name: &str) -> Result<Option<Migration>, RepoError> {
         let bytes = self.reader().read(id, MAX_SCRIPT_BYTES)?;
         let Ok(source) = String::from_utf8(bytes) else { return Ok(None) };
-        // Its form is told by the text alone: none of one form is of another.
-        let source: std::sync::Arc<str> = source.into();
-        let read = |ending| Migration::read(&format!("{name}.{ending}"), source.clone(), None).ok();
-        Ok(read("py").or_else(|| read("toml")))
+        Ok(Migration::read_kept(name, &source.into()))
     }
 }
 

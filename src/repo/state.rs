@@ -25,11 +25,18 @@ impl Lineage {
 }
 
 impl Repo {
-    /// Follows first parents and gathers the runs that still stand.
+    /// Follows first parents, from one turn to the one before, and gathers the runs that still stand.
     pub(super) fn lineage(&self, revision: &Revision) -> Result<Lineage, RepoError> {
+        let _reading = self.ledger.reading()?;
         let mut runs: HashMap<String, Step> = HashMap::new();
         let mut undone: HashMap<String, u32> = HashMap::new();
-        let mut wanted: Vec<&str> = revision.applied().iter().map(|entry| entry.name.as_str()).collect();
+        // What never ran here is not looked for.
+        let mut wanted: Vec<&str> = Vec::new();
+        for entry in revision.applied() {
+            if entry.digest.is_some() || self.ledger.ever_ran(&entry.name)? {
+                wanted.push(&entry.name);
+            }
+        }
         let mut next = Some(revision.clone());
         // Names of today, by the names that migrations had when they ran.
         let mut today: HashMap<String, String> = HashMap::new();
@@ -51,7 +58,7 @@ impl Repo {
                 break;
             }
             next = match current.parents.first() {
-                Some(parent) => self.ledger.revision(parent)?,
+                Some(parent) => self.ledger.turn_of(parent)?,
                 None => None,
             };
             for (old, new) in next.iter().flat_map(|parent| parent.applied().iter().zip(current.applied())) {
@@ -75,14 +82,16 @@ impl Repo {
         if revision.applied.is_some() {
             return Ok(revision.applied.clone());
         }
+        let key = &catalogue.list_key;
+        let unlisted = || (key == MIGRATE_CKPT_LIST_KEY).then(Vec::new);
+        if self.ledger.is_unlisted(&revision.tree, key)? {
+            return Ok(unlisted());
+        }
         let tree = snapshot::read_tree(&self.reader(), &revision.tree)?;
         let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
-        let listed = match list::read(&graph, &catalogue.list_key)? {
-            None if catalogue.list_key == MIGRATE_CKPT_LIST_KEY => Some(Vec::new()),
-            listed => listed,
-        };
+        let Some(listed) = list::read(&graph, key)? else { return Ok(unlisted()) };
         let executed = list::executed(&graph);
-        Ok(listed.map(|listed| listed.into_iter().map(|entry| applied_as_listed(entry, &executed)).collect()))
+        Ok(Some(listed.into_iter().map(|entry| applied_as_listed(entry, &executed)).collect()))
     }
 
     /// A revision's list as the resolver wants it; `None` where nothing says which migrations it has.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::format::convert::tensor_of;
 use crate::format::{WholeTensor, whole_tensor};
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::value::{Dtype, Graph, Kind, NodeId, Tail};
 
 /// Containers inside each other beyond this many are cut off.
 const MAX_DEPTH: usize = 32;
@@ -95,7 +95,7 @@ pub(super) fn describe(graph: &Graph, id: NodeId) -> String {
         Kind::Str(text) => format!("{text:?}"),
         Kind::SurrogateStr(bytes) | Kind::Str8(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
         Kind::Bytes(bytes) | Kind::ByteArray(bytes) => format!("{} bytes", bytes.len()),
-        Kind::Tensor(tensor) => format!("tensor {} {:?}", tensor.dtype, tensor.shape),
+        Kind::Tensor(tensor) => describe_tensor(tensor.dtype, &tensor.shape),
         Kind::Global { module, name } => format!("{module}.{name}"),
         Kind::Storage(storage) => format!("storage of {} elements", storage.elements),
         Kind::Tuple(items) => format!("tuple of {}", items.len()),
@@ -108,4 +108,9 @@ pub(super) fn describe(graph: &Graph, id: NodeId) -> String {
             (None, None) => "object".into(),
         },
     }
+}
+
+/// What a tensor is, on one line.
+pub(super) fn describe_tensor(dtype: Dtype, shape: &[u64]) -> String {
+    format!("tensor {dtype} {shape:?}")
 }

@@ -9,6 +9,7 @@ use crate::store::Reader;
 use crate::value::{Graph, Kind, NodeId, Path, StorageId, walk};
 
 use super::diff::{ChangedTensor, DiffReport, MovedTensor, TensorEntry};
+use super::numbers::View;
 
 fn view(tree: &Tree) -> Option<&str> {
     tree.attributes.get("view").map(String::as_str)
@@ -24,25 +25,38 @@ pub(super) fn count(tree: &Tree) -> u64 {
     if is_sharded(tree) { whole_tensors(tree).len() as u64 } else { tree.tensors.len() as u64 }
 }
 
+/// A tensor, and the stored bytes that it is made of; none where these are no plain numbers.
+pub(super) struct Listed {
+    pub entry: TensorEntry,
+    pub views: Vec<View>,
+}
+
 /// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
-pub(super) fn whole_tensors(tree: &Tree) -> Vec<TensorEntry> {
-    let mut tensors: Vec<TensorEntry> = Vec::with_capacity(tree.tensors.len());
+pub(super) fn whole_tensors(tree: &Tree) -> Vec<Listed> {
+    let mut tensors: Vec<Listed> = Vec::with_capacity(tree.tensors.len());
     for tensor in &tree.tensors {
         let entry = TensorEntry::from(tensor);
+        let views = vec![View::of(tree, tensor)];
         let piece =
             folder_piece(view(tree), &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
         let Some((path, begin)) = piece else {
-            tensors.push(entry);
+            tensors.push(Listed { entry, views });
             continue;
         };
         let ends = begin.iter().zip(&entry.shape).map(|(begin, extent)| begin.saturating_add(*extent));
         match tensors.last_mut() {
-            Some(last) if last.path == path && last.shape.len() == begin.len() => {
+            Some(Listed { entry: last, views: known })
+                if last.path == path && last.shape.len() == begin.len() =>
+            {
+                known.extend(views);
                 last.shape.iter_mut().zip(ends).for_each(|(extent, end)| *extent = end.max(*extent));
                 last.bytes = last.bytes.saturating_add(entry.bytes);
                 last.pieces += 1;
             }
-            _ => tensors.push(TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry }),
+            _ => {
+                let entry = TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry };
+                tensors.push(Listed { entry, views });
+            }
         }
     }
     tensors
@@ -116,7 +130,7 @@ impl Wholes {
             let content =
                 content.into_iter().filter_map(|id| Some(tree.storages.get(id.index())?.content.object));
             let entry =
-                TensorEntry { path: path.clone(), dtype, shape, bytes: 0, pieces: 0, kind, same_as: None };
+                TensorEntry { path: path.clone(), dtype, shape, bytes: 0, pieces: 0, kind, same_as: None, stats: None };
             wholes.0.insert(path, Whole { entry, pieces: 0, content: content.collect() });
         }
         for tensor in &tree.tensors {
@@ -132,7 +146,8 @@ impl Wholes {
 
     /// Those that lie in pieces.
     fn in_pieces(tree: &Tree) -> Wholes {
-        let whole = whole_tensors(tree).into_iter().filter(|tensor| tensor.pieces > 0);
+        let whole =
+            whole_tensors(tree).into_iter().map(|tensor| tensor.entry).filter(|tensor| tensor.pieces > 0);
         let whole = whole.map(|entry| {
             let pieces = entry.pieces;
             (entry.path.clone(), Whole { entry, pieces, content: Vec::new() })
@@ -264,7 +279,7 @@ pub(super) fn join(report: &mut DiffReport, before: &Wholes, after: &Wholes) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Stored, TreeTensor};
+    use crate::snapshot::{Stored, TreeStorage, TreeTensor};
     use crate::value::Dtype;
 
     /// The tree of a distributed checkpoint with these places and numbers of rows.
@@ -283,7 +298,7 @@ mod tests {
             attributes: BTreeMap::from([("view".to_owned(), "dcp".to_owned())]),
             skeleton: nothing,
             extras: Vec::new(),
-            storages: Vec::new(),
+            storages: vec![TreeStorage { key: "0".to_owned(), content: nothing, crc32: 0 }],
             literals: nothing,
             parts: Vec::new(),
             tensors: tensors.collect(),

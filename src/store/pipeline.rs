@@ -74,6 +74,18 @@ pub(super) struct Named {
     pub frame: Frame,
 }
 
+impl Named {
+    /// Finds out what a frame is called, and what it gives to the hash of a whole, if it is `at` some place of one.
+    pub fn of(part: Part, at: Option<u64>, frame: Frame) -> Named {
+        let bytes = frame.payload();
+        let id = tree::name(part, bytes).expect("frames lie at multiples of their length");
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(bytes);
+        let piece = at.map(|at| WholePiece::at(at, bytes));
+        Named { id, part, crc, piece, frame }
+    }
+}
+
 /// The threads of a writer.
 pub(super) struct Pipeline {
     workers: Workers<Job>,
@@ -136,12 +148,7 @@ impl Pipeline {
 fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event> {
     let stored = match job {
         Job::Name { sequence, part, at, frame } => {
-            let bytes = frame.payload();
-            let id = tree::name(part, bytes).expect("frames lie at multiples of their length");
-            let mut crc = crc32fast::Hasher::new();
-            crc.update(bytes);
-            let piece = at.map(|at| WholePiece::at(at, bytes));
-            return Some(Event::Named(sequence, Named { id, part, crc, piece, frame }));
+            return Some(Event::Named(sequence, Named::of(part, at, frame)));
         }
         Job::Encode { sequence, id, part, hint, base, tell, mut frame } => {
             let raw_bytes = frame.payload().len() as u64;

@@ -62,6 +62,15 @@ impl ObjectReader<'_, '_> {
     pub fn bytes(&self) -> u64 {
         self.found.bytes()
     }
+
+    /// Fills `buffer` with the object's bytes from `offset` on. Only the frames there are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::read_range`].
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        self.reader.fill(&self.id, &self.found, offset, buffer)
+    }
 }
 
 impl io::Read for ObjectReader<'_, '_> {

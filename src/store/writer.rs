@@ -140,6 +140,9 @@ impl Links {
     }
 }
 
+/// Frames of at most so many bytes are named by the caller's thread.
+const SMALL_BYTES: u64 = 8 << 10;
+
 /// Names that are looked up at once.
 const LOOKUPS: usize = 256;
 
@@ -387,7 +390,13 @@ impl<'a> Writer<'a> {
                 whole.bytes += length;
                 whole.bytes - length
             });
-            self.pipeline().submit(Job::Name { sequence, part, at, frame });
+            if length <= SMALL_BYTES {
+                // To hash it takes less time than to hand it to a thread and wait.
+                self.named.insert(sequence, Named::of(part, at, frame));
+                self.handle_named()?;
+            } else {
+                self.pipeline().submit(Job::Name { sequence, part, at, frame });
+            }
         }
         Ok(())
     }

@@ -32,6 +32,9 @@ fn no_target_fails_on_its_seeds_and_their_mutations() {
     let chosen: Vec<&Target> =
         TARGETS.iter().filter(|target| only.as_deref().is_none_or(|only| only == target.name)).collect();
     assert!(!chosen.is_empty(), "there is no target `{only:?}`");
+    if let Ok(folder) = std::env::var("CKSTORE_FUZZ_SEEDS") {
+        return chosen.iter().for_each(|target| write_seeds(target, Path::new(&folder)));
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let failed = std::sync::Mutex::new(Vec::new());
@@ -105,6 +108,17 @@ fn replay(target: &Target, seconds: u64, seed: u64) -> Result<(), String> {
     let _ = fs::remove_file(&last);
     println!("{:<12}{count:>9} inputs, slowest {:.3} s", target.name, slowest.as_secs_f64());
     Ok(())
+}
+
+/// Puts the seeds of a target and its dictionary where another fuzzer finds them.
+fn write_seeds(target: &Target, folder: &Path) {
+    let own = folder.join(target.name);
+    fs::create_dir_all(&own).unwrap();
+    for (_, seed) in seeds(target) {
+        fs::write(own.join(blake3::hash(&seed).to_hex().as_str()), seed).unwrap();
+    }
+    let dictionary = root().join("fuzz/dictionaries").join(target.dictionary).with_extension("dict");
+    fs::copy(dictionary, own.with_extension("dict")).unwrap();
 }
 
 /// A sequence of numbers that is the same in every run (xorshift64*).

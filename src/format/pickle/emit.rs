@@ -122,6 +122,13 @@ impl Emitter {
             self.get(index);
             return Ok(index);
         }
+        let index = self.new_global(module, name)?;
+        self.globals.insert(key, index);
+        Ok(index)
+    }
+
+    /// A global that no other one of its name is taken for: what is done to it is done to it alone.
+    pub fn new_global(&mut self, module: &str, name: &str) -> Result<u32, PickleError> {
         if self.protocol >= 4 {
             for text in [module, name] {
                 self.boundary();
@@ -136,9 +143,7 @@ impl Emitter {
             self.out.extend(name.bytes());
             self.out.push(b'\n');
         }
-        let index = self.put();
-        self.globals.insert(key, index);
-        Ok(index)
+        Ok(self.put())
     }
 
     pub fn line(&mut self, opcode: u8, line: &[u8]) {

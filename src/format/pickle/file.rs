@@ -10,7 +10,7 @@ use super::super::source::read as read_bytes;
 use super::super::{
     Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
 };
-use super::{Pickle, PickleError, read, write};
+use super::{Pickle, PickleError, extent, read, write};
 
 /// The attribute that says how many pickles there are, where there are several.
 const COUNT: &str = "pickles";
@@ -174,10 +174,10 @@ pub(in crate::format) fn encode(
     if attributes.contains_key(COUNT) && matches!(graph.kind(graph.root), Kind::List) {
         let (mut end, mut count) = (0, 0u64);
         for item in graph.elements(graph.root) {
-            let protocol = match like.skeleton.get(end..).map(|old| read(old, &Limits::NONE)) {
-                Some(Ok(pickle)) => {
-                    end += pickle.bytes;
-                    pickle.protocol
+            let protocol = match like.skeleton.get(end..).map(extent) {
+                Some(Ok(old)) => {
+                    end += old.bytes;
+                    old.protocol
                 }
                 _ => 2,
             };
@@ -187,7 +187,7 @@ pub(in crate::format) fn encode(
         attributes.insert(COUNT.to_owned(), count.to_string());
     } else {
         attributes.remove(COUNT);
-        skeleton = write(graph, read(&like.skeleton, &Limits::NONE)?.protocol)?;
+        skeleton = write(graph, extent(&like.skeleton)?.protocol)?;
     }
     let outline = Outline {
         format: Format::Pickle,

@@ -8,12 +8,14 @@ mod emit;
 pub(super) mod file;
 mod names;
 mod op;
+mod protocol;
 mod read;
 pub(super) mod text;
 pub(super) mod trace;
 mod write;
 
 pub use names::python2_name;
+pub use protocol::{Extent, extent};
 pub use read::{Pickle, read};
 pub use write::{Piece, write, write_with};
 

@@ -15,8 +15,6 @@ use super::{PickleError, text};
 pub struct Pickle {
     /// The value; it has no storages and no tensors yet.
     pub graph: Graph,
-    /// The protocol: as stated, or 0 or 1 according to the opcodes.
-    pub protocol: u8,
     /// Length in bytes, STOP included. Other pickles may follow.
     pub bytes: usize,
 }
@@ -33,11 +31,7 @@ pub struct Pickle {
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Pickle, PickleError> {
     let mut machine = Machine::new(bytes, limits);
     while !machine.step()? {}
-    Ok(Pickle {
-        graph: machine.graph,
-        protocol: machine.stated.unwrap_or(u8::from(machine.binary)),
-        bytes: machine.offset,
-    })
+    Ok(Pickle { graph: machine.graph, bytes: machine.offset })
 }
 
 pub(super) struct Machine<'a> {
@@ -54,9 +48,6 @@ pub(super) struct Machine<'a> {
     /// Whether a node was ever put into the memo or duplicated, as far as any was.
     shared: Vec<bool>,
     buffers: u32,
-    stated: Option<u8>,
-    /// Whether an opcode of protocol 1 was seen.
-    binary: bool,
 }
 
 type Step<T = ()> = Result<T, PickleError>;
@@ -72,7 +63,6 @@ impl Machine<'_> {
                 if protocol > 5 {
                     return Err(PickleError::Protocol(protocol));
                 }
-                self.stated = Some(protocol);
             }
             FRAME => {
                 let frame = u64::from_le_bytes(self.take_array()?);
@@ -255,29 +245,6 @@ impl Machine<'_> {
             }
             _ => return Err(PickleError::UnknownOpcode { offset: self.opcode_offset, opcode }),
         }
-        // Opcodes that only protocol 1 and later have, among those without PROTO in front.
-        self.binary |= matches!(
-            opcode,
-            BINPUT
-                | LONG_BINPUT
-                | BINGET
-                | LONG_BINGET
-                | BININT
-                | BININT1
-                | BININT2
-                | BINFLOAT
-                | BINUNICODE
-                | BINSTRING
-                | SHORT_BINSTRING
-                | EMPTY_LIST
-                | EMPTY_DICT
-                | EMPTY_TUPLE
-                | APPENDS
-                | SETITEMS
-                | BINPERSID
-                | POP_MARK
-                | OBJ
-        );
         Ok(false)
     }
 
@@ -510,8 +477,6 @@ impl<'a> Machine<'a> {
             memo: Memo::default(),
             shared: Vec::new(),
             buffers: 0,
-            stated: None,
-            binary: false,
         }
     }
 

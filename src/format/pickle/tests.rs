@@ -37,7 +37,7 @@ fn what_cpython_wrote_is_written_as_it_was() {
     for (name, protocol, is_same) in table {
         let file = corpus(&format!("pickle/{name}.pkl"));
         let pickle = read(&file, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(pickle.protocol, protocol, "{name}");
+        assert_eq!(extent(&file).unwrap(), Extent { protocol, bytes: pickle.bytes }, "{name}");
         let written = write(&pickle.graph, protocol).unwrap();
         assert_eq!(written == file[..pickle.bytes], is_same, "{name}");
         assert_same(&pickle.graph, &read(&written, &Limits::default()).unwrap().graph);
@@ -90,12 +90,36 @@ fn a_hostile_pickle_is_refused_or_only_data() {
         match (read(&file, &Limits::default()), reason) {
             (Err(error), Some(reason)) => assert!(error.to_string().contains(reason), "{name}: {error}"),
             (Ok(pickle), None) => {
-                let written = write(&pickle.graph, pickle.protocol).unwrap();
+                let written = write(&pickle.graph, extent(&file).unwrap().protocol).unwrap();
                 assert_same(&pickle.graph, &read(&written, &Limits::default()).unwrap().graph);
             }
             (found, _) => panic!("{name}: {found:?}"),
         }
     }
+}
+
+#[test]
+fn opcodes_that_are_newer_than_the_stated_protocol_are_written_again() {
+    let table: [(&[u8], u8); 5] = [
+        (b"\x80\x02C\x01a.", 3),
+        (b"\x80\x02\x8c\x01a.", 4),
+        (b"\x80\x04\x80\x02\x8f.", 4),
+        (b"\x80\x03\x96\x01\0\0\0\0\0\0\0a.", 5),
+        (b"C\x01a.", 3),
+    ];
+    for (bytes, protocol) in table {
+        let pickle = read(bytes, &Limits::default()).unwrap();
+        assert_eq!(extent(bytes).unwrap(), Extent { protocol, bytes: bytes.len() }, "{bytes:?}");
+        let written = write(&pickle.graph, protocol).unwrap();
+        assert_same(&pickle.graph, &read(&written, &Limits::default()).unwrap().graph);
+    }
+}
+
+#[test]
+fn what_is_done_to_a_global_is_done_to_that_one_alone() {
+    let pickle = read(b"cm\nC\n(cm\nC\ne.", &Limits::default()).unwrap();
+    let written = write(&pickle.graph, 2).unwrap();
+    assert_same(&pickle.graph, &read(&written, &Limits::default()).unwrap().graph);
 }
 
 #[test]

@@ -249,7 +249,10 @@ impl Writer<'_> {
             }
             Kind::Global { module, name } => {
                 // Its name is its identity, and the memo knows it by that.
-                self.memo[id.index()] = Some(self.emit.global(module, name)?);
+                self.memo[id.index()] = Some(match graph.node(id).tail.is_empty() {
+                    true => self.emit.global(module, name)?,
+                    false => self.emit.new_global(module, name)?,
+                });
                 self.todo.push(Step::Tail { node: id, at: 0 });
                 return Ok(());
             }

@@ -122,7 +122,7 @@ pub(in crate::format) fn encode(
     like: &Outline,
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Encoded, FormatError> {
-    let protocol = pickle::read(&like.skeleton, &Limits::NONE)?.protocol;
+    let protocol = pickle::extent(&like.skeleton)?.protocol;
     let lowered = lower::lower(graph, protocol, Dialect::Legacy, facts)?;
     let mut numbered: Vec<(String, &lower::Used)> =
         lowered.used.iter().enumerate().map(|(number, used)| (number.to_string(), used)).collect();

@@ -94,10 +94,7 @@ pub(super) fn encode(
     like: &Outline,
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Encoded, FormatError> {
-    let protocol = match like.skeleton.as_slice() {
-        [0x80, protocol, ..] => *protocol,
-        skeleton => pickle::read(skeleton, &Limits::NONE)?.protocol,
-    };
+    let protocol = pickle::extent(&like.skeleton)?.protocol;
     let lowered = lower::lower(graph, protocol, Dialect::Zip, facts)?;
     let mut storages: Vec<Storage> = Vec::with_capacity(lowered.used.len());
     let mut numbered: Vec<usize> = (0..lowered.used.len()).collect();

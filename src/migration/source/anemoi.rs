@@ -12,11 +12,8 @@ use ruff_python_ast::{Expr, ExprCall, Stmt};
 use ruff_text_size::Ranged;
 
 use super::python::{self, Module, binds, is_name};
-use super::{Flaw, Form, Outline, digest};
+use super::{Flaw, Form, Outline, Package, digest};
 use crate::migration::version::Version;
-
-/// The version of the form itself stands beside the package's under this key.
-const FORM_KEY: &str = "migration";
 
 /// Whether a module is of this form.
 pub(super) fn is_one(module: &Module<'_>) -> bool {
@@ -24,7 +21,7 @@ pub(super) fn is_one(module: &Module<'_>) -> bool {
 }
 
 /// Reads a module of this form.
-pub(super) fn read(module: &Module<'_>, version_key: Option<&str>) -> Result<Outline, Flaw> {
+pub(super) fn read(module: &Module<'_>, package: Package<'_>) -> Result<Outline, Flaw> {
     let reader = Reader { module };
     let body = &module.syntax.body;
     let mut assignments = body.iter().filter_map(assigned_metadata);
@@ -37,7 +34,7 @@ pub(super) fn read(module: &Module<'_>, version_key: Option<&str>) -> Result<Out
     }
     let metadata = reader.metadata(metadata)?;
     let (package, (version, line)) =
-        metadata.version(version_key).map_err(|message| reader.flaw(metadata.call, message))?;
+        metadata.version(package).map_err(|message| reader.flaw(metadata.call, message))?;
     let version: Version = version.parse().map_err(|error| Flaw { line, message: format!("{error}") })?;
     let defines = |name| body.iter().any(|stmt| binds(stmt, name));
     Ok(Outline {
@@ -96,24 +93,12 @@ struct Metadata<'m> {
 
 impl<'m> Metadata<'m> {
     /// The model package and its version.
-    fn version(&self, key: Option<&str>) -> Result<(&'m str, (&'m str, u32)), String> {
-        if let Some(key) = key {
-            let found = self.versions.get_key_value(key).map(|(key, version)| (*key, *version));
-            return found.ok_or_else(|| format!("`versions` has no `{key}`"));
-        }
-        let mut packages: Vec<_> = self.versions.iter().filter(|(key, _)| **key != FORM_KEY).collect();
-        packages.sort_unstable();
-        match packages.as_slice() {
-            [(package, version)] => Ok((**package, **version)),
-            [] => Err("`versions` names no package".into()),
-            several => {
-                let names: Vec<_> = several.iter().map(|(key, _)| **key).collect();
-                Err(format!(
-                    "`versions` names several packages ({}): the catalogue must say which",
-                    names.join(", ")
-                ))
-            }
-        }
+    fn version(&self, package: Package<'_>) -> Result<(&'m str, (&'m str, u32)), String> {
+        let mut found: Vec<_> =
+            self.versions.iter().map(|(name, version)| (*name, (*name, *version))).collect();
+        found.retain(|(name, _)| package.allows(name));
+        found.sort_unstable();
+        package.choose(&found)
     }
 }
 

@@ -13,22 +13,18 @@
 //! Above the steps stand `version` (or `versions`, by package), `final` and `summary`. Nothing else is known, and
 //! what is not known is an error.
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::{Flaw, Form, Outline};
+use super::{Flaw, Form, Outline, Package};
 use crate::migration::declarative::{self as steps, Body, Fields, Text};
 use crate::migration::version::Version;
 
-/// The version of the form itself may stand beside the package's under this key, as in scripts.
-const FORM_KEY: &str = "migration";
-
 /// Reads a file of this form.
-pub(super) fn read(source: &str, version_key: Option<&str>) -> Result<Outline, Flaw> {
-    read_table(source, version_key).map_err(|flaw| Flaw { line: flaw.line, message: flaw.message })
+pub(super) fn read(source: &str, package: Package<'_>) -> Result<Outline, Flaw> {
+    read_table(source, package).map_err(|flaw| Flaw { line: flaw.line, message: flaw.message })
 }
 
-fn read_table(source: &str, version_key: Option<&str>) -> Result<Outline, steps::Flaw> {
+fn read_table(source: &str, package: Package<'_>) -> Result<Outline, steps::Flaw> {
     let text = Text(source);
     let table = DeTable::parse(source).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
@@ -37,7 +33,7 @@ fn read_table(source: &str, version_key: Option<&str>) -> Result<Outline, steps:
     let mut fields = Fields::new(text, 0..0, table.get_ref(), "a migration");
     let summary = fields.text("summary")?;
     let is_final = fields.flag("final")?.unwrap_or(false);
-    let (package, version) = version(text, &mut fields, version_key)?;
+    let (package, version) = version(text, &mut fields, package)?;
     let body = match fields.take("step") {
         None => Body::default(),
         Some(value) => match value.get_ref().as_array() {
@@ -65,11 +61,12 @@ fn read_table(source: &str, version_key: Option<&str>) -> Result<Outline, steps:
 fn version(
     text: Text<'_>,
     fields: &mut Fields<'_>,
-    key: Option<&str>,
+    package: Package<'_>,
 ) -> Result<(String, Version), steps::Flaw> {
     let own = fields.read("version", |text| text.parse::<Version>().map_err(|error| error.to_string()))?;
     let Some(table) = fields.take("versions") else {
-        return Ok((key.unwrap_or_default().to_owned(), fields.required("version", own)?));
+        let named = if let Package::Named(name) = package { name } else { "" };
+        return Ok((named.to_owned(), fields.required("version", own)?));
     };
     if own.is_some() {
         return Err(fields.wrong(table, "versions", "needed beside `version`"));
@@ -77,22 +74,11 @@ fn version(
     let packages = table.get_ref().as_table();
     let packages =
         packages.ok_or_else(|| fields.wrong(table, "versions", "a table of versions by package"))?;
-    let mut found: Vec<(&str, &Spanned<DeValue<'_>>)> =
-        packages.iter().map(|(name, value)| (name.get_ref().as_ref(), value)).collect();
-    found.retain(|(name, _)| key.map_or(*name != FORM_KEY, |key| *name == key));
-    let (package, value) = match (found.as_slice(), key) {
-        ([only], _) => *only,
-        ([], Some(key)) => return Err(text.flaw(table.span(), format!("`versions` has no `{key}`"))),
-        ([], None) => return Err(text.flaw(table.span(), "`versions` names no package")),
-        (several, _) => {
-            let names: Vec<_> = several.iter().map(|(name, _)| *name).collect();
-            let message = format!(
-                "`versions` names several packages ({}): the catalogue must say which",
-                names.join(", ")
-            );
-            return Err(text.flaw(table.span(), message));
-        }
-    };
+    let mut found: Vec<_> =
+        packages.iter().map(|(name, value)| (name.get_ref().as_ref(), (name, value))).collect();
+    found.retain(|(name, _)| package.allows(name));
+    let chosen = package.choose(&found).map_err(|message| text.flaw(table.span(), message));
+    let (package, value) = chosen.map(|(name, value)| (name.get_ref().as_ref(), value))?;
     let version = value.get_ref().as_str().ok_or_else(|| fields.wrong(value, package, "text"))?;
     let version = version.parse().map_err(|error| text.flaw(value.span(), format!("{error}")))?;
     Ok((package.to_owned(), version))

@@ -143,11 +143,26 @@ impl Migration {
     /// # Errors
     /// What is wrong with the text and where, for a person.
     pub fn read(file: &str, source: Arc<str>, version_key: Option<&str>) -> Result<Migration, Problem> {
+        Migration::read_of(file, source, version_key.map_or(Package::Only, Package::Named))
+    }
+
+    /// Reads a migration from the text that was kept of it when it ran. What it does counts, not whose version it
+    /// leads to: one that names several packages is taken for one of them.
+    ///
+    /// `None` where it cannot be read, by a newer ckstore for instance.
+    pub fn read_kept(name: &str, source: &Arc<str>) -> Option<Migration> {
+        // The form is told by the text alone: none of one form is of another.
+        let read =
+            |ending| Migration::read_of(&format!("{name}.{ending}"), source.clone(), Package::Any).ok();
+        read("py").or_else(|| read("toml"))
+    }
+
+    fn read_of(file: &str, source: Arc<str>, package: Package<'_>) -> Result<Migration, Problem> {
         let problem = |line, message| Problem { file: file.to_owned(), line, message };
         let (name, outline) = if let Some(name) = file.strip_suffix(".toml").filter(|name| is_name(name)) {
-            (name, declarative::read(&source, version_key))
+            (name, declarative::read(&source, package))
         } else if let Some(name) = file.strip_suffix(".py").filter(|name| is_name(name)) {
-            let outline = read_python(&source, version_key)
+            let outline = read_python(&source, package)
                 .map_err(|error| problem(None, format!("cannot start a thread to parse it: {error}")))?;
             (name, outline)
         } else {
@@ -197,14 +212,52 @@ impl Migration {
     }
 }
 
+/// The version of the form itself stands beside the package's under this key.
+const FORM_KEY: &str = "migration";
+
+/// Which of the packages that a migration names is the model package.
+#[derive(Debug, Clone, Copy)]
+enum Package<'a> {
+    /// The only one.
+    Only,
+    /// This one.
+    Named(&'a str),
+    /// Any.
+    Any,
+}
+
+impl Package<'_> {
+    /// Whether an entry of `versions` may be the model package's.
+    fn allows(self, package: &str) -> bool {
+        match self {
+            Package::Named(name) => package == name,
+            Package::Only | Package::Any => package != FORM_KEY,
+        }
+    }
+
+    /// The one of these, in bytewise order of their names, that it is.
+    fn choose<T: Copy>(self, found: &[(&str, T)]) -> Result<T, String> {
+        match (found, self) {
+            ([(_, only)], _) | ([(_, only), ..], Package::Any) => Ok(*only),
+            ([], Package::Named(name)) => Err(format!("`versions` has no `{name}`")),
+            ([], _) => Err("`versions` names no package".into()),
+            (several, _) => {
+                let names: Vec<_> = several.iter().map(|(name, _)| *name).collect();
+                let names = names.join(", ");
+                Err(format!("`versions` names several packages ({names}): the catalogue must say which"))
+            }
+        }
+    }
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_control() || c == '/' || c == '\\')
 }
 
-fn read_python(source: &str, version_key: Option<&str>) -> io::Result<Result<Outline, Flaw>> {
+fn read_python(source: &str, package: Package<'_>) -> io::Result<Result<Outline, Flaw>> {
     let parsed = python::with_module(source, |module| {
         if anemoi::is_one(module) {
-            return anemoi::read(module, version_key);
+            return anemoi::read(module, package);
         }
         if exodus::is_one(module) {
             return Ok(exodus::read(module));
@@ -217,4 +270,26 @@ fn read_python(source: &str, version_key: Option<&str>) -> io::Result<Result<Out
         Err(Flaw { line: 1, message: message.into() })
     })?;
     Ok(parsed.unwrap_or_else(|error| Err(Flaw { line: error.line, message: error.message })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_migration_is_read_without_knowing_whose_version_it_leads_to() {
+        let script = "metadata = MigrationMetadata(versions={'migration': '1', 'one': '2', 'two': '3'})\n\
+                      def migrate(ckpt): pass\ndef rollback(ckpt): pass\n";
+        let table = "versions = { one = \"2\", two = \"3\" }\n[[step]]\nrename = \"a\"\nto = \"b\"\n";
+        for text in [script, table] {
+            let text: Arc<str> = text.into();
+            let kept = Migration::read_kept("1_step", &text).unwrap();
+            assert_eq!((kept.package.as_str(), kept.has_migrate, kept.has_rollback), ("one", true, true));
+            let file = format!("1_step.{}", if text.starts_with("meta") { "py" } else { "toml" });
+            assert!(
+                Migration::read(&file, text.clone(), None).unwrap_err().message.contains("several packages")
+            );
+            assert_eq!(Migration::read(&file, text, Some("two")).unwrap().version.to_string(), "3");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::durable;
 use crate::format::{self, Format, FormatError, Limits};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::document::{self, Document, DocumentError, MAX_DEPTH, Value};
 use crate::migration::resolver;
 use crate::object::ObjectId;
@@ -197,6 +197,7 @@ impl Repo {
         let collection = &options.collection;
         let directory = options.catalogue.given.map(absolute).transpose()?;
         let applied = if incoming.is_empty() { Vec::new() } else { self.joined_list(options)? };
+        let reading = self.ledger.reading()?;
         let mut writer = self.store.writer(&self.ledger);
         let mut new = Vec::new();
         context.progress.begin("importing", incoming.iter().map(|document| document.text.len() as u64).sum());
@@ -247,7 +248,7 @@ impl Repo {
         }
         context.progress.end();
         let pack = writer.finish()?;
-        let at = context.time();
+        drop(reading);
         let change = self.ledger.change()?;
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
@@ -259,25 +260,13 @@ impl Repo {
         }
         for (document, expected, id, revision) in &new {
             if let Some(revision) = revision {
-                change.add_revision(id, revision)?;
-                change.move_ref(&RefMove {
+                change.advance(&Advance {
                     name: &document.name,
-                    kind: RefKind::Branch,
                     expected: *expected,
-                    new: Some(*id),
+                    id,
+                    revision,
                     operation: "import",
-                    at,
-                    actor: context.actor,
                 })?;
-                for step in &revision.steps {
-                    change.append_step(&NewStep {
-                        ref_name: &document.name,
-                        revision: Some(*id),
-                        step,
-                        status: &StepStatus::Done,
-                        actor: context.actor,
-                    })?;
-                }
             }
             if let Some((path, stamp)) = &document.file {
                 let file = WorkingFile {

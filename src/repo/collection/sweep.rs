@@ -71,6 +71,7 @@ impl Repo {
         progress: &dyn Progress,
     ) -> Result<Vec<Swept<StatusReport>>, RepoError> {
         let mut catalogues = Catalogues::default();
+        let _reading = self.ledger.reading()?;
         let rows = self.branches(collection)?;
         let mut reports = Vec::with_capacity(rows.len());
         for row in rows {
@@ -111,6 +112,7 @@ impl Repo {
     ) -> Result<Vec<Swept<PlanReport>>, RepoError> {
         let mut catalogues = Catalogues::default();
         let mut plans: HashMap<String, Plan> = HashMap::new();
+        let _reading = self.ledger.reading()?;
         let rows = self.branches(collection)?;
         let mut reports = Vec::with_capacity(rows.len());
         for row in rows {

@@ -5,10 +5,13 @@ use std::collections::{HashMap, HashSet};
 use crate::ledger::{ChainFault, Ledger, StepRow};
 use crate::object::ObjectId;
 use crate::refname::RefName;
-use crate::revision::{Revision, Step};
+use crate::revision::{Applied, Revision, Step};
 
 use super::super::needs::{Needer, Needs};
 use super::{FsckReport, whole};
+
+/// For each revision, where it turned and which migrations it has.
+type Turns = HashMap<ObjectId, (ObjectId, Option<Vec<Applied>>)>;
 
 /// Checks the ledger, and gathers what it needs.
 pub(super) fn check(ledger: &Ledger, needs: &mut Needs, report: &mut FsckReport) {
@@ -55,13 +58,17 @@ fn check_revisions(
 ) -> HashSet<ObjectId> {
     let mut known = HashSet::new();
     let mut parents = Vec::new();
-    let read = ledger.each_revision(&mut |id, tree, body| {
+    let mut turns = Turns::new();
+    let read = ledger.each_revision(&mut |id, tree, turn, body| {
         known.insert(id);
         let own = rows.remove(&id).unwrap_or_default();
         let wrong = match Revision::decode(body.as_bytes()) {
             Err(error) => Some(whole(&error)),
             Ok(_) if ObjectId::of(body.as_bytes()) != id => Some("its text has another name".to_owned()),
             Ok(revision) if revision.tree != tree => Some("its row names another tree".to_owned()),
+            Ok(revision) if !turned_at(id, turn, &revision, &mut turns) => {
+                Some("its row says that its migrations are older or newer than they are".to_owned())
+            }
             Ok(revision) => {
                 needs.add_revision(id, &revision);
                 compare_steps(id, &revision.steps, &own, report);
@@ -83,6 +90,18 @@ fn check_revisions(
         }
     }
     known
+}
+
+/// Whether a revision turned where its row says. Where its parents are not known, anything is taken for right.
+fn turned_at(id: ObjectId, stated: Option<ObjectId>, revision: &Revision, turns: &mut Turns) -> bool {
+    let continued = revision.parents.first().and_then(|parent| turns.get(parent));
+    let turn = match continued {
+        Some((turn, applied)) if revision.steps.is_empty() && revision.applied == *applied => *turn,
+        Some(_) => id,
+        None => stated.unwrap_or(id),
+    };
+    turns.insert(id, (turn, revision.applied.clone()));
+    stated.is_none_or(|stated| stated == turn)
 }
 
 /// A revision tells of its steps under its name, and the history in its chain: both must tell the same.

@@ -249,6 +249,8 @@ fn check(
     progress: &dyn Progress,
 ) -> FsckReport {
     let mut report = FsckReport::new();
+    // What keeps the ledger from being read is found again below, and told there.
+    let _reading = ledger.reading();
     let mut needs = Needs::default();
     let mut broken = Broken::default();
     history::check(ledger, &mut needs, &mut report);

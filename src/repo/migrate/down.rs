@@ -16,7 +16,7 @@ impl Repo {
     /// the stored documents back.
     pub(super) fn run_down(&mut self, step: &Step<'_>) -> Result<(MigratedStep, u64), RepoError> {
         let members = self.documents(step.collection)?;
-        let mut applied = self.executed(step.collection)?.applied;
+        let mut applied = self.executed_by(step.collection, &members)?;
         let Some(entry) = applied.pop().filter(|entry| entry.name == step.migration) else {
             return Err(RepoError::ScriptMissing { migration: step.migration.to_owned() });
         };

@@ -29,39 +29,65 @@ pub(super) struct Member {
     pub document: Document,
 }
 
+/// What documents have in common, as far as they were looked at.
+#[derive(Default)]
+struct Common {
+    applied: Option<Vec<Applied>>,
+    documents: u64,
+}
+
+impl Common {
+    fn add(&mut self, collection: &RefName, name: &RefName, revision: &Revision) -> Result<(), RepoError> {
+        self.documents += 1;
+        let own = revision.applied();
+        let Some(known) = &mut self.applied else {
+            self.applied = Some(own.to_vec());
+            return Ok(());
+        };
+        if !known.iter().map(|entry| &entry.name).eq(own.iter().map(|entry| &entry.name)) {
+            let (collection, name) = (collection.to_string(), name.to_string());
+            return Err(RepoError::Uneven { collection, name });
+        }
+        // A document that came later does not know by which text it was migrated.
+        for (known, own) in known.iter_mut().zip(own) {
+            if known.digest.is_none() {
+                known.clone_from(own);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Repo {
     /// The migrations that all documents of a collection have. One without documents has those of its history.
     pub(in crate::repo) fn executed(&self, collection: &RefName) -> Result<Executed, RepoError> {
-        let mut applied: Option<Vec<Applied>> = None;
-        let mut documents = 0;
+        let _reading = self.ledger.reading()?;
+        let mut common = Common::default();
         for row in self.members(collection)? {
             let revision = self.revision(&row.revision)?;
-            if !is_document(&revision) {
-                continue;
-            }
-            documents += 1;
-            let names = |list: &[Applied]| list.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
-            match &mut applied {
-                None => applied = Some(revision.applied().to_vec()),
-                Some(known) if names(known) != names(revision.applied()) => {
-                    let (collection, name) = (collection.to_string(), row.name.to_string());
-                    return Err(RepoError::Uneven { collection, name });
-                }
-                Some(known) => {
-                    // A document that came later does not know by which text it was migrated.
-                    for (known, own) in known.iter_mut().zip(revision.applied()) {
-                        if known.digest.is_none() {
-                            known.clone_from(own);
-                        }
-                    }
-                }
+            if is_document(&revision) {
+                common.add(collection, &row.name, &revision)?;
             }
         }
-        let applied = match applied {
-            Some(applied) => applied,
-            None => self.executed_by_history(collection)?,
-        };
-        Ok(Executed { applied, documents })
+        let documents = common.documents;
+        Ok(Executed { applied: self.common_or_history(collection, common)?, documents })
+    }
+
+    /// As [`executed`](Repo::executed), of documents that were read already.
+    pub(super) fn executed_by(
+        &self,
+        collection: &RefName,
+        members: &[Member],
+    ) -> Result<Vec<Applied>, RepoError> {
+        let mut common = Common::default();
+        for member in members {
+            common.add(collection, &member.row.name, &member.revision)?;
+        }
+        self.common_or_history(collection, common)
+    }
+
+    fn common_or_history(&self, collection: &RefName, common: Common) -> Result<Vec<Applied>, RepoError> {
+        common.applied.map_or_else(|| self.executed_by_history(collection), Ok)
     }
 
     fn executed_by_history(&self, collection: &RefName) -> Result<Vec<Applied>, RepoError> {
@@ -104,6 +130,7 @@ impl Repo {
 
     /// The documents of a collection, by name.
     pub(super) fn documents(&self, collection: &RefName) -> Result<Vec<Member>, RepoError> {
+        let _reading = self.ledger.reading()?;
         let reader = self.reader();
         let mut members = Vec::new();
         for row in self.members(collection)? {

@@ -87,7 +87,7 @@ impl Repo {
         let missing = || RepoError::ScriptMissing { migration: step.migration.to_owned() };
         let migration = catalogue.and_then(|catalogue| catalogue.get(step.migration)).ok_or_else(missing)?;
         let members = self.documents(step.collection)?;
-        let mut applied = self.executed(step.collection)?.applied;
+        let mut applied = self.executed_by(step.collection, &members)?;
         applied.push(Applied {
             name: migration.name.clone(),
             version: None,
@@ -158,6 +158,7 @@ impl Repo {
         let message =
             step.options.message.map_or_else(|| format!("{verb} {}", step.migration), str::to_owned);
         let finished = context.time();
+        let reading = self.ledger.reading()?;
         let mut writer = self.store.writer(&self.ledger);
         let script = match (&record.script, record.stored) {
             (Some(source), _) => Some(writer.put(source.as_bytes(), Hint::default())?),
@@ -262,6 +263,7 @@ impl Repo {
         let (after, _) = store_text(&after, &mut writer)?;
         let summary = row(before, after);
         let pack = writer.finish()?;
+        drop(reading);
 
         let head = self.ledger.setting("head")?;
         let change = self.ledger.change()?;
@@ -425,7 +427,7 @@ fn run(
     let root = graph.add(Kind::List);
     graph.root = root;
     for member in members {
-        let node = document::write(&mut graph, &member.document, Spelling::Relaxed);
+        let node = graph.add(Kind::Bytes(document::pack(&member.document)));
         graph.node_mut(root).tail.push(Tail::Append(node));
     }
     let script = Script { name: &migration.name, file: &migration.file, source: &migration.source };
@@ -437,26 +439,25 @@ fn run(
     if !matches!(outcome.graph.kind(outcome.graph.root), Kind::List) || after.len() < before.len() {
         return Err(refused("it does not tell what became of every document".to_owned()));
     }
-    let read =
-        |node: NodeId| document::read(&outcome.graph, node).map_err(|error| refused(error.to_string()));
+    let read = |node: NodeId| match outcome.graph.kind(node) {
+        Kind::Bytes(packed) => document::unpack(packed).map_err(|error| refused(error.to_string())),
+        _ => Err(refused("a document is not packed".to_owned())),
+    };
     let mut fates = Vec::with_capacity(members.len());
     let mut removed = Vec::new();
     for (place, member) in members.iter().enumerate() {
-        fates.push(
-            if after[place] == before[place] && outcome.graph.node(after[place]) == graph.node(before[place])
-            {
-                Fate::Keep
-            } else if matches!(outcome.graph.kind(after[place]), Kind::None) {
-                removed.push((&member.row.name, place));
-                Fate::Remove
-            } else {
-                let document = read(after[place])?;
-                if !same_id(&document, &member.document) {
-                    return Err(refused(format!("the document `{}` got another `_id`", member.row.name)));
-                }
-                Fate::Change(document)
-            },
-        );
+        fates.push(if outcome.graph.node(after[place]) == graph.node(before[place]) {
+            Fate::Keep
+        } else if matches!(outcome.graph.kind(after[place]), Kind::None) {
+            removed.push((&member.row.name, place));
+            Fate::Remove
+        } else {
+            let document = read(after[place])?;
+            if !same_id(&document, &member.document) {
+                return Err(refused(format!("the document `{}` got another `_id`", member.row.name)));
+            }
+            Fate::Change(document)
+        });
     }
     let mut newcomers: Vec<Newcomer> = Vec::new();
     let taken: std::collections::HashSet<&RefName> = members.iter().map(|member| &member.row.name).collect();

@@ -9,8 +9,8 @@ use super::super::pipe::{Answer, Failure};
 use super::failure::Stop;
 use super::host::is_exactly;
 use crate::migration::document::{
-    self, Collection, Document, DocumentError, Filter, Found, MAX_DEPTH, Order, Projection, Query, Spelling,
-    Update, Value, Write,
+    self, Collection, Document, DocumentError, Filter, Found, MAX_DEPTH, Order, Projection, Query, Update,
+    Value, Write,
 };
 use crate::value::{Graph, Kind, NodeId, Tail};
 
@@ -26,10 +26,13 @@ struct Open {
     python: PyObjectRef,
 }
 
-/// Opens the documents in a graph: a list of them.
+/// Opens the documents in a graph: a list of them, each [packed](document::pack).
 pub(super) fn open(graph: &Graph, script: &str, time: i64, python: PyObjectRef) -> Result<(), Stop> {
     let failed = |error: DocumentError| Failure::Checkpoint { reason: error.to_string() };
-    let documents = graph.elements(graph.root).map(|node| document::read(graph, node));
+    let documents = graph.elements(graph.root).map(|node| match graph.kind(node) {
+        Kind::Bytes(packed) => document::unpack(packed),
+        _ => Err(DocumentError::NotADocument { what: "a document is not packed".to_owned() }),
+    });
     let documents = documents.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let count = documents.len();
     // New names hold the time and the text of the script, so that two scripts do not give the same.
@@ -54,11 +57,11 @@ pub(super) fn close(mut graph: Graph) -> Answer {
             items.push(match found {
                 Found::Kept => *node,
                 Found::Removed => graph.add(Kind::None),
-                Found::Changed(document) => document::write(&mut graph, document, Spelling::Relaxed),
+                Found::Changed(document) => graph.add(Kind::Bytes(document::pack(document))),
             });
         }
         for document in open.collection.added(open.count) {
-            items.push(document::write(&mut graph, document, Spelling::Relaxed));
+            items.push(graph.add(Kind::Bytes(document::pack(document))));
         }
     });
     let mut changed = Vec::new();

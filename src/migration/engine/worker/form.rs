@@ -1,7 +1,7 @@
 //! What Python would make of a node.
 
 use super::family::Family;
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::value::{Graph, Kind, NodeId, Tail, is_atom};
 
 /// What Python would make of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,20 +57,7 @@ pub(super) fn form(graph: &Graph, id: NodeId, family: impl Fn(NodeId) -> Option<
         node.tail.iter().all(|step| allowed(step) || matches!(step, Tail::Effect(_)))
     };
     match &node.kind {
-        Kind::None
-        | Kind::Bool(_)
-        | Kind::Int(_)
-        | Kind::BigInt(_)
-        | Kind::Float(_)
-        | Kind::Str(_)
-        | Kind::SurrogateStr(_)
-        | Kind::Str8(_)
-        | Kind::Bytes(_)
-        | Kind::Global { .. }
-            if node.tail.is_empty() =>
-        {
-            Form::Atom
-        }
+        kind if is_atom(kind) && node.tail.is_empty() => Form::Atom,
         Kind::Tuple(_) if node.tail.is_empty() => Form::Tuple,
         Kind::FrozenSet(_) if node.tail.is_empty() => Form::FrozenSet,
         Kind::ByteArray(_) if node.tail.is_empty() => Form::ByteArray,

@@ -1,15 +1,14 @@
 //! What the store takes, and what it saves.
 
-use std::collections::{HashMap, HashSet};
+mod refs;
 
 use serde::Serialize;
 
-use crate::object::{Locate, ObjectId};
 use crate::refname::RefName;
-use crate::snapshot;
-use crate::store::{Codec, Reader, StoreError};
+use crate::store::Codec;
 
 use super::{Repo, RepoError};
+use refs::Visited;
 
 /// What a store takes, and what it saves.
 #[derive(Debug, Clone, Serialize)]
@@ -54,7 +53,7 @@ pub struct CodecStats {
     pub stored_bytes: u64,
 }
 
-/// What a ref takes, with all revisions that led to it.
+/// What a ref takes, with all revisions that led to it, as `log` shows them.
 #[derive(Debug, Clone, Serialize)]
 pub struct RefStats {
     /// The ref.
@@ -77,6 +76,7 @@ impl Repo {
     ///
     /// If the store is damaged.
     pub fn stats(&self) -> Result<StatsReport, RepoError> {
+        let _reading = self.ledger.reading()?;
         let mut report = StatsReport {
             revisions: 0,
             raw_bytes: 0,
@@ -105,73 +105,11 @@ impl Repo {
             let codec = codec.map_or("unknown", Codec::name);
             report.codecs.push(CodecStats { codec, records, raw_bytes, stored_bytes });
         }
-        let mut lengths = HashMap::new();
-        let mut trees = HashMap::new();
-        let mut parents = HashMap::new();
-        for row in self.ledger.revisions()? {
-            report.revisions += 1;
-            report.raw_bytes += row.revision.file_bytes;
-            lengths.insert(row.id, row.revision.file_bytes);
-            trees.insert(row.id, row.revision.tree);
-            parents.insert(row.id, row.revision.parents);
-        }
+        let revisions: Vec<Visited> = self.ledger.revisions()?.into_iter().map(Visited::of).collect();
+        report.revisions = revisions.len() as u64;
+        report.raw_bytes = revisions.iter().map(|revision| revision.raw_bytes).fold(0, u64::saturating_add);
         report.saved.dedupe = report.raw_bytes.saturating_sub(unique_bytes);
-        // Which ref needs a record; `None` once several do.
-        let mut needed_by: HashMap<ObjectId, (u64, Option<usize>)> = HashMap::new();
-        let reader = self.reader();
-        for (place, row) in self.ledger.refs()?.into_iter().enumerate() {
-            let mut stats =
-                RefStats { name: row.name, revisions: 0, raw_bytes: 0, stored_bytes: 0, own_bytes: 0 };
-            let mut seen = HashSet::new();
-            let mut left = vec![row.revision];
-            let mut revisions = HashSet::new();
-            while let Some(id) = left.pop() {
-                if !revisions.insert(id) {
-                    continue;
-                }
-                stats.revisions += 1;
-                stats.raw_bytes += lengths.get(&id).copied().unwrap_or_default();
-                left.extend(parents.get(&id).into_iter().flatten());
-                if let Some(tree) = trees.get(&id) {
-                    self.add_tree(&reader, *tree, &mut seen)?;
-                }
-            }
-            for id in seen {
-                let known = needed_by.get(&id).map(|(bytes, _)| *bytes);
-                let bytes = match known {
-                    Some(bytes) => bytes,
-                    None => {
-                        self.ledger.locate(&id).map_err(StoreError::from)?.map_or(0, |at| at.stored_bytes)
-                    }
-                };
-                stats.stored_bytes += bytes;
-                needed_by.entry(id).and_modify(|(_, by)| *by = None).or_insert((bytes, Some(place)));
-            }
-            report.refs.push(stats);
-        }
-        for (bytes, by) in needed_by.into_values() {
-            if let Some(place) = by {
-                report.refs[place].own_bytes += bytes;
-            }
-        }
+        report.refs = refs::weigh(&self.ledger, &self.reader(), &revisions, self.ledger.refs()?)?;
         Ok(report)
-    }
-
-    /// Adds a tree, its objects and their frames to what was seen.
-    fn add_tree(
-        &self,
-        reader: &Reader<'_>,
-        tree: ObjectId,
-        seen: &mut HashSet<ObjectId>,
-    ) -> Result<(), RepoError> {
-        if !seen.insert(tree) {
-            return Ok(());
-        }
-        for stored in snapshot::read_tree(reader, &tree)?.objects() {
-            if seen.insert(stored.object) {
-                seen.extend(reader.references(&stored.object)?);
-            }
-        }
-        Ok(())
     }
 }
