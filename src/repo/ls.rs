@@ -8,13 +8,13 @@ use crate::format::convert::tensor_of;
 use crate::format::{Format, WholeTensor, whole_tensor};
 use crate::object::ObjectId;
 use crate::progress::Progress;
-use crate::snapshot::{self, Tree, TreeTensor};
+use crate::snapshot::{self, Tree};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
 use super::numbers::View;
 use super::summary::gather_all;
-use super::whole::{in_pieces, is_sharded};
+use super::whole::{Listed, is_sharded, whole_tensors};
 use super::{Repo, RepoError};
 
 /// The tensors of a revision.
@@ -74,7 +74,7 @@ impl Repo {
             let (graph, _) = snapshot::read_graph(&self.reader(), tree)?;
             return Ok(tensors_of(tree, &graph));
         }
-        Ok(whole(tree))
+        Ok(whole_tensors(tree))
     }
 
     /// The tree of a revision.
@@ -82,12 +82,6 @@ impl Repo {
         let revision = self.revision(id)?;
         Ok(snapshot::read_tree(&self.reader(), &revision.tree)?)
     }
-}
-
-/// A tensor, and the stored bytes that it is made of; none where these are no plain numbers.
-struct Listed {
-    entry: TensorEntry,
-    views: Vec<View>,
 }
 
 fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>) -> LsReport {
@@ -165,10 +159,4 @@ fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
         tensor.same_as = tensor.same_as.take().map(|path| path.torch_name());
     }
     tensors
-}
-
-/// The tensors of a tree, each whole.
-fn whole(tree: &Tree) -> Vec<Listed> {
-    let views = |pieces: Vec<&TreeTensor>| pieces.into_iter().map(|piece| View::of(tree, piece)).collect();
-    in_pieces(tree).into_iter().map(|(entry, pieces)| Listed { entry, views: views(pieces) }).collect()
 }

@@ -98,12 +98,10 @@ impl Repo {
             let suggestion = suggest(path, all.iter().map(|place| place.path.as_str())).map(str::to_owned);
             return Err(RepoError::NotFound { what: "value at", name: path.to_owned(), suggestion });
         };
-        if let Some(view) = graph.as_tensor(place.node).and_then(|tensor| View::of_graph(&tree, tensor)) {
-            return self.show_tensor(id, wanted, &view, progress);
-        }
-        let mut pieces = whole_tensors(&tree).into_iter().filter(|tensor| tensor.pieces > 0);
-        if let Some(tensor) = pieces.find(|tensor| tensor.path == place.path) {
-            let text = format!("tensor {} {:?} in {} pieces", tensor.dtype, tensor.shape, tensor.pieces);
+        let mut pieces = whole_tensors(&tree).into_iter().map(|listed| listed.entry);
+        if let Some(tensor) = pieces.find(|tensor| tensor.pieces > 0 && tensor.path == place.path) {
+            let text =
+                format!("{} in {} pieces", describe_tensor(tensor.dtype, &tensor.shape), tensor.pieces);
             return Ok(ValueReport {
                 revision: id,
                 path: wanted,
@@ -111,6 +109,9 @@ impl Repo {
                 tensor: None,
                 text,
             });
+        }
+        if let Some(view) = graph.as_tensor(place.node).and_then(|tensor| View::of_graph(&tree, tensor)) {
+            return self.show_tensor(id, wanted, &view, progress);
         }
         Ok(ValueReport {
             revision: id,

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
 use crate::object::ObjectId;
-use crate::snapshot::{SnapshotError, Tree, TreeTensor, read_graph};
+use crate::snapshot::{SnapshotError, Tree, read_graph};
 use crate::store::Reader;
 use crate::value::{Graph, Kind, NodeId, Path, StorageId, walk};
 
 use super::diff::{ChangedTensor, DiffReport, MovedTensor, TensorEntry};
+use super::numbers::View;
 
 fn view(tree: &Tree) -> Option<&str> {
     tree.attributes.get("view").map(String::as_str)
@@ -24,33 +25,37 @@ pub(super) fn count(tree: &Tree) -> u64 {
     if is_sharded(tree) { whole_tensors(tree).len() as u64 } else { tree.tensors.len() as u64 }
 }
 
-/// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
-pub(super) fn whole_tensors(tree: &Tree) -> Vec<TensorEntry> {
-    in_pieces(tree).into_iter().map(|(tensor, _)| tensor).collect()
+/// A tensor, and the stored bytes that it is made of; none where these are no plain numbers.
+pub(super) struct Listed {
+    pub entry: TensorEntry,
+    pub views: Vec<View>,
 }
 
-/// The same, each with the tensors of the tree that it is made of: its pieces, or itself alone.
-pub(super) fn in_pieces(tree: &Tree) -> Vec<(TensorEntry, Vec<&TreeTensor>)> {
-    let mut tensors: Vec<(TensorEntry, Vec<&TreeTensor>)> = Vec::with_capacity(tree.tensors.len());
+/// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
+pub(super) fn whole_tensors(tree: &Tree) -> Vec<Listed> {
+    let mut tensors: Vec<Listed> = Vec::with_capacity(tree.tensors.len());
     for tensor in &tree.tensors {
         let entry = TensorEntry::from(tensor);
+        let views = vec![View::of(tree, tensor)];
         let piece =
             folder_piece(view(tree), &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
         let Some((path, begin)) = piece else {
-            tensors.push((entry, vec![tensor]));
+            tensors.push(Listed { entry, views });
             continue;
         };
         let ends = begin.iter().zip(&entry.shape).map(|(begin, extent)| begin.saturating_add(*extent));
         match tensors.last_mut() {
-            Some((last, pieces)) if last.path == path && last.shape.len() == begin.len() => {
-                pieces.push(tensor);
+            Some(Listed { entry: last, views: known })
+                if last.path == path && last.shape.len() == begin.len() =>
+            {
+                known.extend(views);
                 last.shape.iter_mut().zip(ends).for_each(|(extent, end)| *extent = end.max(*extent));
                 last.bytes = last.bytes.saturating_add(entry.bytes);
                 last.pieces += 1;
             }
             _ => {
-                let whole = TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry };
-                tensors.push((whole, vec![tensor]));
+                let entry = TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry };
+                tensors.push(Listed { entry, views });
             }
         }
     }
@@ -149,7 +154,8 @@ impl Wholes {
 
     /// Those that lie in pieces.
     fn in_pieces(tree: &Tree) -> Wholes {
-        let whole = whole_tensors(tree).into_iter().filter(|tensor| tensor.pieces > 0);
+        let whole =
+            whole_tensors(tree).into_iter().map(|tensor| tensor.entry).filter(|tensor| tensor.pieces > 0);
         let whole = whole.map(|entry| {
             let pieces = entry.pieces;
             (entry.path.clone(), Whole { entry, pieces, content: Vec::new() })
@@ -281,7 +287,7 @@ pub(super) fn join(report: &mut DiffReport, before: &Wholes, after: &Wholes) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Stored;
+    use crate::snapshot::{Stored, TreeStorage, TreeTensor};
     use crate::value::Dtype;
 
     /// The tree of a distributed checkpoint with these places and numbers of rows.
@@ -300,7 +306,7 @@ mod tests {
             attributes: BTreeMap::from([("view".to_owned(), "dcp".to_owned())]),
             skeleton: nothing,
             extras: Vec::new(),
-            storages: Vec::new(),
+            storages: vec![TreeStorage { key: "0".to_owned(), content: nothing, crc32: 0 }],
             literals: nothing,
             parts: Vec::new(),
             tensors: tensors.collect(),
