@@ -129,8 +129,16 @@ impl Wholes {
             let content = storages_below(&graph, place.node);
             let content =
                 content.into_iter().filter_map(|id| Some(tree.storages.get(id.index())?.content.object));
-            let entry =
-                TensorEntry { path: path.clone(), dtype, shape, bytes: 0, pieces: 0, kind, same_as: None, stats: None };
+            let entry = TensorEntry {
+                path: path.clone(),
+                dtype,
+                shape,
+                bytes: 0,
+                pieces: 0,
+                kind,
+                same_as: None,
+                stats: None,
+            };
             wholes.0.insert(path, Whole { entry, pieces: 0, content: content.collect() });
         }
         for tensor in &tree.tensors {

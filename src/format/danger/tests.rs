@@ -28,7 +28,7 @@ fn pickles_that_no_program_writes_are_told_of() {
         ("zip_dict_unhashable.pt", "a key of a dict"),
         ("pkl_mark_left.pkl", "1 values and marks are left over"),
         ("zip_short_frame.pt", "do not fit at byte 2"),
-        ("zip_frame_overrun.pt", "do not fit at byte 11"),
+        ("zip_frame_overrun.pt", "do not fit at byte 2"),
         ("zip_next_buffer.pt", "buffers from outside"),
         ("zip_long_binput_huge.pt", "entry 2147483647"),
         ("pkl_tuple_doubling.pkl", "tuples share"),
