@@ -363,6 +363,9 @@ fn folder_failure(error: &FolderError, message: String) -> Failure {
 fn format_failure(error: &FormatError, message: String) -> Failure {
     match error {
         FormatError::Read { .. } => Failure::new("E_IO", message),
+        FormatError::ReadOnly(_) | FormatError::Opaque => {
+            Failure::new("E_NOT_MIGRATABLE", message).hint("it can still be checked out as it is")
+        }
         _ => Failure::new("E_FORMAT", message).hint(match error.bound() {
             Some(bound) => format!(
                 "{} raises the limit; `ckstore import --format bytes` stores it as plain data, without looking inside",

@@ -77,7 +77,7 @@ impl Default for Limits {
             literal_bytes: 256 << 20,
             inflate_ratio: 200,
             inflated_bytes: 256 << 20,
-            nodes: 2_500_000,
+            nodes: 2_300_000,
             nesting: 2_000_000,
             digits: 4300,
             dimensions: 64,

@@ -386,7 +386,8 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
         let written = self.write_revision(report, id, path, context)?;
-        if let Some(what) = super::scan::cautions(path, &Limits::NONE).dangerous {
+        // What was never decoded, a bomb kept as bytes, has no claim to be read without limits.
+        if let Some(what) = super::scan::cautions(path, &Limits::default()).dangerous {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
         Ok(written)

@@ -67,7 +67,7 @@ impl Repo {
     /// The tensors of a tree.
     fn listed(&self, tree: &Tree) -> Result<Vec<Listed>, RepoError> {
         let has_objects = Format::from_name(&tree.format).is_some_and(|format| {
-            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchRow)
+            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchTar | Format::TorchRow)
                 || format.keeps_objects()
         });
         if has_objects && !is_sharded(tree) {
