@@ -16,8 +16,11 @@ const MAX_KEPT: usize = 64;
 const STEP: Duration = Duration::from_secs(3);
 
 /// Loaded catalogues, by folder.
-#[derive(Debug, Default)]
-pub struct Catalogues(Mutex<HashMap<PathBuf, Known>>);
+#[derive(Debug)]
+pub struct Catalogues {
+    known: Mutex<HashMap<PathBuf, Known>>,
+    now: fn() -> SystemTime,
+}
 
 /// A catalogue, and its files as they were before it was loaded.
 #[derive(Debug)]
@@ -37,6 +40,11 @@ struct FileStamp {
 }
 
 impl Catalogues {
+    /// None yet; `now` tells the time.
+    pub fn new(now: fn() -> SystemTime) -> Catalogues {
+        Catalogues { known: Mutex::default(), now }
+    }
+
     /// The catalogue in a folder: the one that is known, or else loaded now.
     ///
     /// # Errors
@@ -44,18 +52,18 @@ impl Catalogues {
     /// As [`Catalogue::load`].
     pub fn get(&self, directory: &Path) -> Result<Arc<Catalogue>, CatalogueError> {
         let files = stamps(directory);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(found), Some(files)) = (known.get(directory), &files)
             && found.files == *files
         {
             return Ok(Arc::clone(&found.catalogue));
         }
         drop(known);
-        let now = SystemTime::now();
+        let now = (self.now)();
         let loaded = Arc::new(Catalogue::load(directory)?);
         // What was changed just now may be changed again without showing it.
         if let Some(files) = files.filter(|files| files.iter().all(|file| file.is_settled(now))) {
-            known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= MAX_KEPT {
                 known.clear();
             }
@@ -102,50 +110,49 @@ mod tests {
     const ONE: &str = "metadata = MigrationMetadata(versions={'p': '1'})\ndef migrate(ckpt): pass\n";
     const TWO: &str = "metadata = MigrationMetadata(versions={'p': '2'})\ndef migrate(ckpt): pass\n";
 
-    fn age(path: &Path) {
-        let file = fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    /// Long after all that a test writes.
+    fn later() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(10_000_000_000)
     }
 
-    /// Makes what is known look as if the files had been written long before.
-    fn settle(catalogues: &Catalogues, directory: &Path) {
-        let catalogue = Arc::new(Catalogue::load(directory).unwrap());
-        let known = Known { files: stamps(directory).unwrap(), catalogue };
-        catalogues.0.lock().unwrap().insert(directory.to_owned(), known);
+    /// Writes a file of a time that is always the same.
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
     }
 
     #[test]
     fn a_catalogue_is_loaded_once_and_again_after_any_change() {
         let folder = tempfile::tempdir().unwrap();
         let directory = folder.path();
-        let (first, second) = (directory.join("1_a.py"), directory.join("2_b.py"));
-        fs::write(&first, ONE).unwrap();
-        age(&first);
-        let catalogues = Catalogues::default();
-        settle(&catalogues, directory);
+        let first = directory.join("1_a.py");
+        write(&first, ONE);
+        let catalogues = Catalogues::new(later);
         let before = catalogues.get(directory).unwrap();
         assert!(Arc::ptr_eq(&before, &catalogues.get(directory).unwrap()));
-
-        // As long, and of the same time: the rest tells.
-        fs::write(&first, TWO).unwrap();
-        age(&first);
+        // As long as before; on Unix the time, too, need not tell.
+        std::thread::sleep(Duration::from_millis(20));
+        if cfg!(unix) {
+            write(&first, TWO)
+        } else {
+            fs::write(&first, TWO).unwrap()
+        }
         assert_eq!(catalogues.get(directory).unwrap().migrations[0].version.as_str(), "2");
-        settle(&catalogues, directory);
-        fs::write(&second, ONE).unwrap();
+        write(&directory.join("2_b.py"), ONE);
         assert_eq!(catalogues.get(directory).unwrap().migrations.len(), 2);
-        settle(&catalogues, directory);
         fs::remove_file(&first).unwrap();
         assert_eq!(catalogues.get(directory).unwrap().migrations.len(), 1);
-        fs::write(directory.join("3_c.py"), "no migration").unwrap();
+        write(&directory.join("3_c.py"), "no migration");
         assert!(catalogues.get(directory).is_err());
     }
 
     #[test]
     fn what_was_written_just_now_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("1_a.py"), ONE).unwrap();
-        let catalogues = Catalogues::default();
-        catalogues.get(folder.path()).unwrap();
-        assert!(catalogues.0.lock().unwrap().is_empty());
+        write(&folder.path().join("1_a.py"), ONE);
+        let catalogues = Catalogues::new(|| SystemTime::UNIX_EPOCH + STEP);
+        let first = catalogues.get(folder.path()).unwrap();
+        assert!(!Arc::ptr_eq(&first, &catalogues.get(folder.path()).unwrap()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -47,7 +47,7 @@ impl Pool {
         let places = |count| Arc::new(Semaphore::new(count));
         Pool {
             directory,
-            catalogues: Arc::default(),
+            catalogues: Arc::new(Catalogues::new(SystemTime::now)),
             idle: Mutex::default(),
             light: places(LIGHT),
             heavy: places(HEAVY),

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ckstore::ledger::{Ledger, StepStatus};
+use ckstore::ledger::{GENESIS, Ledger, StepStatus};
 use ckstore::migration::engine::{Limits, Worker};
 use ckstore::migration::resolver::Target;
 use ckstore::object::ObjectId;
@@ -98,6 +98,27 @@ const SCENARIOS: &[Scenario] = &[
         destination: Some("hf-bin"),
     },
     Scenario {
+        name: "migration of a collection",
+        prepare: &[
+            &["import", "a.ckpt"],
+            &["import", "models.jsonl", "--collection", "models", "--catalogue", "scripts"],
+        ],
+        meddle: |_| (),
+        command: &["migrate", "models", "up", "--to", "owner"],
+        destination: None,
+    },
+    Scenario {
+        name: "rollback of a collection",
+        prepare: &[
+            &["import", "a.ckpt"],
+            &["import", "models.jsonl", "--collection", "models", "--catalogue", "scripts"],
+            &["migrate", "models", "up"],
+        ],
+        meddle: |_| (),
+        command: &["migrate", "models", "down", "--to", "owner"],
+        destination: None,
+    },
+    Scenario {
         name: "gc",
         prepare: &[&["import", "a.ckpt"], &["checkout", "--version", "0.8.3"]],
         meddle: leave_garbage,
@@ -112,6 +133,32 @@ const SCENARIOS: &[Scenario] = &[
         destination: None,
     },
 ];
+
+/// Documents, and two migrations of them: one changes, adds and removes, the other changes and leaves.
+fn write_models(home: &Path) {
+    fs::create_dir(home.join("scripts")).unwrap();
+    fs::write(home.join("models.jsonl"), "{\"_id\": 1}\n{\"_id\": 2, \"a\": 1}\n{\"_id\": 3, \"a\": 2}\n")
+        .unwrap();
+    let head = "from exodusutils.migration.base_migration import BaseMigration\n\n\nclass Migration(BaseMigration):\n";
+    for (name, up, down) in [
+        (
+            "Migration_1000_owner",
+            "collection.update_many({}, {'$set': {'owner': 'ada'}}); collection.delete_one({'_id': 1}); \
+             collection.insert_one({'_id': 4})",
+            "pass",
+        ),
+        (
+            "Migration_2000_rename",
+            "collection.update_many({}, {'$rename': {'a': 'b'}})",
+            "collection.update_many({}, {'$rename': {'b': 'a'}})",
+        ),
+    ] {
+        let text = format!(
+            "{head}    def up(self, collection):\n        {up}\n\n    def down(self, collection):\n        {down}\n"
+        );
+        fs::write(home.join("scripts").join(format!("{name}.py")), text).unwrap();
+    }
+}
 
 /// Half of a pack that is needed and half that is not, a pack that nobody knows, a file.
 fn leave_garbage(home: &Path) {
@@ -180,7 +227,11 @@ impl State {
             refs.insert(row.name.to_string(), trees);
         }
         let done = ledger.steps(None).unwrap().into_iter().filter(|row| row.status == StepStatus::Done);
-        let steps = done.map(|row| (row.step.kind.as_str().to_owned(), row.step.migration, row.step.output));
+        let steps = done.map(|row| {
+            // A row of a collection names revisions, which hold the time.
+            let output = row.revision.map_or(GENESIS, |_| row.step.output);
+            (row.step.kind.as_str().to_owned(), row.step.migration, output)
+        });
         Some(State { head: ledger.setting("head").unwrap(), refs, steps: steps.collect() })
     }
 
@@ -213,6 +264,7 @@ impl Stage {
         for folder in ["hf", "hf-bin"] {
             copy_folder(&data("folders").join(folder), &home.join(folder));
         }
+        write_models(&home);
         for arguments in scenario.prepare {
             stage.run(arguments).ok();
         }

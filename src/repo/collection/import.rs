@@ -103,7 +103,7 @@ impl Repo {
     ) -> Result<CollectionImportReport, RepoError> {
         let root = absolute(options.path)?;
         let sorted = sort(&root)?;
-        let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
+        let base = base_of(&root, &sorted);
         let mut report = CollectionImportReport {
             collection: options.collection.clone(),
             added: 0,
@@ -143,9 +143,10 @@ impl Repo {
     /// As [`import_collection`](Repo::import_collection).
     pub fn check_collection(path: &Path, collection: &RefName, limits: &Limits) -> Result<(), RepoError> {
         let root = absolute(path)?;
-        let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
+        let sorted = sort(&root)?;
+        let base = base_of(&root, &sorted);
         let mut incoming = Vec::new();
-        for path in &sort(&root)?.documents {
+        for path in &sorted.documents {
             read_documents(path, base, collection, limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)
@@ -365,7 +366,7 @@ fn read_documents(
                 let what = format!("an `_id` cannot be of type {}", id.type_name());
                 return Err(wrong(DocumentError::NotADocument { what }));
             }
-            Some(id) => format!("{collection}/{}", document::part_of(id)).parse()?,
+            Some(id) => super::ref_of(collection, id)?,
             None if alone => name_of_file(path, base, collection)?,
             None => {
                 return Err(wrong(DocumentError::NotADocument {
@@ -393,7 +394,9 @@ fn refuse_twins(root: &Path, incoming: &[Incoming]) -> Result<(), RepoError> {
 
 /// The ref of a file: its path below the folder, without the ending.
 fn name_of_file(path: &Path, base: &Path, collection: &RefName) -> Result<RefName, RepoError> {
-    let below = path.strip_prefix(base).unwrap_or(path).with_extension("");
+    let below = path.strip_prefix(base).unwrap_or(path);
+    // The dot in the name of a folder begins no ending.
+    let below = if path.is_dir() { below.to_owned() } else { below.with_extension("") };
     let parts = below
         .components()
         .map(|part| RefName::from_file_stem(&part.as_os_str().to_string_lossy()).to_string());
@@ -415,6 +418,10 @@ fn sort(root: &Path) -> Result<Sorted, RepoError> {
     let mut folders = vec![(root.to_owned(), 0)];
     let mut files = Vec::new();
     while let Some((folder, depth)) = folders.pop() {
+        if is_checkpoint(&folder) {
+            sorted.others.push(folder);
+            continue;
+        }
         let failed = || RepoError::io("read", &folder);
         for entry in fs::read_dir(&folder).map_err(failed())? {
             let entry = entry.map_err(failed())?;
@@ -439,7 +446,30 @@ fn sort(root: &Path) -> Result<Sorted, RepoError> {
     for file in files {
         place_file(&file, &mut sorted)?;
     }
+    sorted.others.sort();
     Ok(sorted)
+}
+
+/// What names are counted from: the folder, or that which a single file or checkpoint lies in.
+fn base_of<'a>(root: &'a Path, sorted: &Sorted) -> &'a Path {
+    let is_one = sorted.others.first().is_some_and(|first| first == root);
+    if root.is_dir() && !is_one { root } else { durable::directory_of(root) }
+}
+
+/// Whether a folder is one checkpoint, by the files that frameworks look for in it: the metadata of
+/// `torch.distributed.checkpoint` beside its shards, an index of shards, or a model's configuration beside weights
+/// (transformers, peft).
+fn is_checkpoint(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let names: Vec<String> = entries
+        .take(MAX_FILES)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    let has = |name: &str| names.iter().any(|known| known == name);
+    let any_ends = |endings: &[&str]| names.iter().any(|name| endings.iter().any(|end| name.ends_with(end)));
+    has(".metadata") && any_ends(&[".distcp"])
+        || any_ends(&[".safetensors.index.json", ".bin.index.json"])
+        || (has("config.json") || has("adapter_config.json")) && any_ends(&[".safetensors", ".bin"])
 }
 
 fn place_file(path: &Path, sorted: &mut Sorted) -> Result<(), RepoError> {

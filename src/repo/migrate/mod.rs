@@ -6,6 +6,8 @@ mod down;
 mod state;
 mod step;
 
+pub(super) use state::is_document;
+
 use std::sync::Arc;
 
 use serde::Serialize;
