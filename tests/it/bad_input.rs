@@ -631,7 +631,7 @@ fn a_full_disk_under_the_store_loses_nothing() {
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert_eq!(lines[..2], ["1", "0"], "{ran:?}");
     assert!(lines[2].starts_with("* a "), "{ran:?}");
-    assert!(lines[3].ends_with(r#""findings":[],"repaired":null}"#), "{ran:?}");
+    assert!(lines[3].ends_with(r#""findings":[],"broken_refs":[],"repaired":null}"#), "{ran:?}");
     assert_eq!(lines[4..], ["0", "0"], "{ran:?}");
     failure(&Ran { code: Some(1), ..ran }, "E_DISK_FULL", 1);
     assert_eq!(fs::read(home.path("a.ckpt")).unwrap(), fs::read(old_checkpoint()).unwrap());
