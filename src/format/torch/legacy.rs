@@ -57,6 +57,11 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     if !matches!(little.map(|value| machine.graph.kind(value)), Some(Kind::Bool(true))) {
         return Err(TorchError::Head("it was not written by a little-endian machine").into());
     }
+    // They are kept while what follows is written anew, so that no frame of theirs may reach into it.
+    let mut rest = heads.as_slice();
+    while !rest.is_empty() {
+        rest = &rest[pickle::read(rest, limits)?.bytes..];
+    }
     let (object, skeleton) = next()?;
     let (keys, key_bytes) = next()?;
 
