@@ -123,7 +123,9 @@ impl Repo {
                         && known.snapshot
                         && step.change.is_some()
                         && reader.contains(&step.output)?;
-                    known.script = self.stored_rollback(step)?;
+                    // What can be restored is never undone by its script, so that the script need not be parsed.
+                    let is_restorable = known.snapshot && !known.trained;
+                    known.script = !is_restorable && self.stored_rollback(step)?;
                 }
                 tree = run.filter(|_| !known.trained).map(|step| step.input);
             }

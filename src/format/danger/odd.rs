@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::value::{Graph, Kind, NodeId, Tail, is_atom};
 
 use super::super::pickle::trace::Trace;
 
@@ -136,23 +136,12 @@ fn of_node(graph: &Graph, id: NodeId, is_file: bool) -> Option<(usize, String)> 
 
 /// Whether it is a value, and one that is no tuple, in the place of the arguments of a call.
 fn is_no_tuple(graph: &Graph, args: NodeId) -> bool {
-    matches!(
-        graph.kind(args),
-        Kind::None
-            | Kind::Bool(_)
-            | Kind::Int(_)
-            | Kind::BigInt(_)
-            | Kind::Float(_)
-            | Kind::Str(_)
-            | Kind::SurrogateStr(_)
-            | Kind::Str8(_)
-            | Kind::Bytes(_)
-            | Kind::ByteArray(_)
-            | Kind::List
-            | Kind::Dict
-            | Kind::Set
-            | Kind::FrozenSet(_)
-    )
+    match graph.kind(args) {
+        // What it names is not known.
+        Kind::Global { .. } => false,
+        Kind::ByteArray(_) | Kind::List | Kind::Dict | Kind::Set | Kind::FrozenSet(_) => true,
+        kind => is_atom(kind),
+    }
 }
 
 /// Says so if a tensor has very many more elements than its storage.
