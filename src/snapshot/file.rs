@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::format::{Format, Part, Scanned, Source, Span};
+use crate::format::{Format, Outline, Part, Scanned, Source, Span};
 use crate::object::ObjectId;
 use crate::progress::{Progress, Silent};
 use crate::store::{Hint, Writer};
@@ -109,13 +109,9 @@ pub fn write_file(
         storages[place] = Some(TreeStorage { key, content, crc32: put.crc32 });
     }
     let plain = Hint::default();
-    let skeleton = write_bytes(writer, &outline.skeleton, plain)?;
-    let literals = write_bytes(writer, &literals, plain)?;
-    let extras = outline
-        .extras
-        .iter()
-        .map(|extra| Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?)));
-    let extras = extras.collect::<Result<_, SnapshotError>>()?;
+    let skeleton = write_bytes(writer, &outline.skeleton)?;
+    let literals = write_bytes(writer, &literals)?;
+    let extras = write_extras(writer, outline)?;
     let tree = Tree {
         format: outline.format.name().to_owned(),
         attributes: outline.attributes.clone(),
@@ -131,12 +127,17 @@ pub fn write_file(
 }
 
 /// Stores bytes from memory.
-pub(super) fn write_bytes(
+pub(super) fn write_bytes(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Stored, SnapshotError> {
+    Ok(Stored { object: writer.put(bytes, Hint::default())?, bytes: bytes.len() as u64 })
+}
+
+/// Stores what a file has beside its storages, by name.
+pub(super) fn write_extras(
     writer: &mut Writer<'_>,
-    bytes: &[u8],
-    hint: Hint,
-) -> Result<Stored, SnapshotError> {
-    Ok(Stored { object: writer.put(bytes, hint)?, bytes: bytes.len() as u64 })
+    outline: &Outline,
+) -> Result<Vec<(String, Stored)>, SnapshotError> {
+    let extras = outline.extras.iter();
+    extras.map(|extra| Ok((extra.name.clone(), write_bytes(writer, &extra.bytes)?))).collect()
 }
 
 /// Queues a storage of so many bytes. Where it lies deflated, returns the CRC-32 of all that it inflates to,

@@ -7,7 +7,7 @@ use crate::object::ObjectId;
 use crate::store::{Hint, Writer};
 use crate::value::{Dtype, Graph, Kind, StorageId, walk};
 
-use super::file::write_bytes;
+use super::file::{write_bytes, write_extras};
 use super::{SnapshotError, Stored, Tree, TreePart, TreeStorage, TreeTensor};
 
 /// The stored bytes of a storage.
@@ -78,23 +78,18 @@ pub fn write_graph(
         Part::Storage(id) => TreePart::Storage(id.0),
     });
     let parts = parts.collect();
-    let plain = Hint::default();
-    let extras = outline
-        .extras
-        .iter()
-        .map(|extra| Ok((extra.name.clone(), write_bytes(writer, &extra.bytes, plain)?)));
-    let extras = extras.collect::<Result<_, SnapshotError>>()?;
+    let extras = write_extras(writer, outline)?;
     let tree = Tree {
         format: outline.format.name().to_owned(),
         attributes: outline.attributes.clone(),
-        skeleton: write_bytes(writer, &outline.skeleton, plain)?,
+        skeleton: write_bytes(writer, &outline.skeleton)?,
         extras,
         storages,
-        literals: write_bytes(writer, &literals, plain)?,
+        literals: write_bytes(writer, &literals)?,
         parts,
         tensors: tensors(graph, &|id| places[id.index()]),
     };
-    let id = writer.put(&tree.encode(), plain)?;
+    let id = writer.put(&tree.encode(), Hint::default())?;
     Ok((id, tree))
 }
 

@@ -89,6 +89,16 @@ fn everything(_: &str) -> bool {
     true
 }
 
+/// A checkpoint that was migrated and trained, and what comes back of it.
+fn there_and_back(bodies: &[&str], train: impl FnOnce(&mut Checkpoint)) -> (Checkpoint, Checkpoint) {
+    let mut now = None;
+    let trained = Trained::new(bodies, &begin(), |ckpt| {
+        train(ckpt);
+        now = Some(ckpt.clone());
+    });
+    (now.unwrap(), trained.back())
+}
+
 pub const RENAME: &str = "\
 def migrate(ckpt):
     sd = ckpt['state_dict']
@@ -128,13 +138,10 @@ def migrate(ckpt):
     ckpt['state_dict']['model.new'] = torch.zeros(2)
     return ckpt
 ";
-    let mut now = None;
-    let trained = Trained::new(&[body], &begin(), |ckpt| {
+    let (now, back) = there_and_back(&[body], |ckpt| {
         ckpt.train(everything);
         ckpt.set_tensor("state_dict/extra", &[1], &[7.0]);
-        now = Some(ckpt.clone());
     });
-    let (now, back) = (now.unwrap(), trained.back());
     assert_eq!(back.values("state_dict/a.weight"), now.values("state_dict/model.a.weight"));
     assert_eq!(back.values("state_dict/buffer"), ramp(4, 30.0));
     assert_eq!(back.values("state_dict/extra"), [7.0]);
@@ -228,12 +235,7 @@ def migrate(ckpt):
 
 #[test]
 fn a_split_tensor_is_joined_from_its_trained_parts() {
-    let mut now = None;
-    let trained = Trained::new(&[SPLIT], &begin(), |ckpt| {
-        ckpt.train(everything);
-        now = Some(ckpt.clone());
-    });
-    let (now, back) = (now.unwrap(), trained.back());
+    let (now, back) = there_and_back(&[SPLIT], |ckpt| ckpt.train(everything));
     let joined: Vec<f32> =
         ["q", "k", "v"].iter().flat_map(|part| now.values(&format!("state_dict/b.{part}"))).collect();
     assert_eq!(back.values("state_dict/b.weight"), joined);
@@ -266,12 +268,7 @@ def migrate(ckpt):
     sd['ac'] = torch.cat([sd.pop('buffer'), sd.pop('c.weight')])
     return ckpt
 ";
-    let mut now = None;
-    let trained = Trained::new(&[body], &begin(), |ckpt| {
-        ckpt.train(everything);
-        now = Some(ckpt.clone());
-    });
-    let (now, back) = (now.unwrap(), trained.back());
+    let (now, back) = there_and_back(&[body], |ckpt| ckpt.train(everything));
     let a = now.values("state_dict/a.weight");
     assert_eq!(now.shape("state_dict/a.weight"), [3, 2]);
     assert_eq!(back.values("state_dict/a.weight"), [a[0], a[2], a[4], a[1], a[3], a[5]]);
@@ -294,12 +291,7 @@ def migrate(ckpt):
 
 #[test]
 fn computed_tensors_that_were_not_trained_are_restored() {
-    let mut now = None;
-    let trained = Trained::new(&[SCALE], &begin(), |ckpt| {
-        ckpt.train(|path| path == "state_dict/b.weight");
-        now = Some(ckpt.clone());
-    });
-    let (now, back) = (now.unwrap(), trained.back());
+    let (now, back) = there_and_back(&[SCALE], |ckpt| ckpt.train(|path| path == "state_dict/b.weight"));
     assert_eq!(back.values("state_dict/c.weight"), ramp(3, 40.0));
     assert_eq!(back.values("state_dict/a.weight"), ramp(6, 0.0));
     assert_eq!(back.values("state_dict/b.weight"), now.values("state_dict/b.weight"));
@@ -347,13 +339,8 @@ fn migrations_are_undone_one_after_the_other() {
 
 #[test]
 fn several_merges_in_one_plan_see_what_the_one_before_left() {
-    let mut now = None;
     let scripts = [SPLIT, &RENAME.replace("b.", "b.q"), MOVE];
-    let trained = Trained::new(&scripts, &begin(), |ckpt| {
-        ckpt.train(everything);
-        now = Some(ckpt.clone());
-    });
-    let (now, back) = (now.unwrap(), trained.back());
+    let (now, back) = there_and_back(&scripts, |ckpt| ckpt.train(everything));
     assert_eq!(back.tensors().len(), 4);
     assert_eq!(back.values("state_dict/b.weight").len(), 12);
     assert_eq!(back.values("state_dict/a.weight"), now.values("state_dict/first.weight"));
@@ -530,12 +517,7 @@ def migrate(ckpt):
     sd['c.weight'] = torch.cat([sd['c.weight'], torch.zeros(2)])
     return ckpt
 ";
-    let mut now = None;
-    let trained = Trained::new(&[body], &begin(), |ckpt| {
-        ckpt.train(everything);
-        now = Some(ckpt.clone());
-    });
-    let (now, back) = (now.unwrap(), trained.back());
+    let (now, back) = there_and_back(&[body], |ckpt| ckpt.train(everything));
     let wide = now.values("state_dict/b.weight");
     let inner: Vec<f32> = wide.chunks(4).flat_map(|row| row[1..3].to_vec()).collect();
     assert_eq!(back.values("state_dict/b.weight"), inner);
@@ -556,13 +538,10 @@ def migrate(ckpt):
     model['rate'], model['layers'] = model['layers'], model['rate']
     return ckpt
 ";
-    let mut now = None;
-    let trained = Trained::new(&[body], &begin(), |ckpt| {
+    let (now, back) = there_and_back(&[body], |ckpt| {
         ckpt.train(everything);
         ckpt.set_int("config/model/rate", 99);
-        now = Some(ckpt.clone());
     });
-    let (now, back) = (now.unwrap(), trained.back());
     assert_eq!(back.values("state_dict/buffer"), now.values("state_dict/c.weight"));
     assert_eq!(back.values("state_dict/c.weight"), now.values("state_dict/buffer"));
     assert_eq!(back.int("config/model/layers"), 99);
