@@ -1,4 +1,5 @@
-//! Reading objects: every byte that comes out has been proved by its name.
+//! Reading objects: every byte that comes out has been proved by its name, or the caller said that it will be
+//! proved otherwise.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
