@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Compares what scripts see and do to documents with mongomock, on cases made from seeds.
-# usage: tests/documents.sh [short|full]
+# usage: tests/documents.sh [short|full|measure]
+#
+# `measure` compares nothing: it times scripts on 10,000 documents, and on so many as mongomock gets through, and a
+# checkout of 200 checkpoints.
 #
 # CKSTORE_BINARY is the binary to drive; by default one is built. Where mongomock cannot be installed, nothing is
 # compared, which is said, and the command succeeds. Where mongomock departs from MongoDB's manual, the case is counted
@@ -27,4 +30,7 @@ if [ -z "$binary" ]; then
     binary=$target/release/ckstore
 fi
 export PYTHONDONTWRITEBYTECODE=1
+if [ "${1:-full}" = measure ]; then
+    exec "$python" -W ignore "$root/tests/documents/measure.py" "$binary" 10000 2000
+fi
 exec "$python" -W ignore "$root/tests/documents/compare.py" "$binary" "$batches"

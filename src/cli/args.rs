@@ -118,7 +118,13 @@ pub struct LimitArgs {
     /// Bytes of a pickle, a header or a document
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().skeleton_bytes)]
     max_skeleton_bytes: u64,
-    /// Values in a checkpoint
+    /// Bytes of a container's other small entries, together
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().extra_bytes)]
+    max_extra_bytes: u64,
+    /// Bytes of headers and gaps between a container's entries, together
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().literal_bytes)]
+    max_literal_bytes: u64,
+    /// Values in a checkpoint, each of which takes some hundred bytes of memory
     #[arg(long, value_name = "N", default_value_t = Limits::default().nodes)]
     max_values: u64,
     /// Containers inside each other in a document, and open marks in a pickle
@@ -127,6 +133,15 @@ pub struct LimitArgs {
     /// Bytes that one compressed byte may become
     #[arg(long, value_name = "N", default_value_t = Limits::default().inflate_ratio)]
     max_inflate_ratio: u64,
+    /// Bytes that a compressed tensor may become in any case
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().inflated_bytes)]
+    max_inflated_bytes: u64,
+    /// Digits of an integer that is written as text
+    #[arg(long, value_name = "N", default_value_t = Limits::default().digits)]
+    max_digits: usize,
+    /// Dimensions of a tensor
+    #[arg(long, value_name = "N", default_value_t = Limits::default().dimensions)]
+    max_dimensions: usize,
 }
 
 impl LimitArgs {
@@ -135,10 +150,14 @@ impl LimitArgs {
         Limits {
             entries: self.max_entries,
             skeleton_bytes: self.max_skeleton_bytes,
+            extra_bytes: self.max_extra_bytes,
+            literal_bytes: self.max_literal_bytes,
             nodes: self.max_values,
             nesting: self.max_nesting,
             inflate_ratio: self.max_inflate_ratio,
-            ..Limits::default()
+            inflated_bytes: self.max_inflated_bytes,
+            digits: self.max_digits,
+            dimensions: self.max_dimensions,
         }
     }
 }

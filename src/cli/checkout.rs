@@ -10,14 +10,14 @@ use crate::format::Format;
 use crate::migration::resolver::Target;
 use crate::object::ObjectId;
 use crate::repo::{
-    CheckoutOptions, CheckoutReport, ConvertFormat, ConvertOptions, ConvertReport, PlanOptions, RealPython,
-    Repo,
+    CheckoutOptions, CheckoutReport, ConvertFormat, ConvertOptions, ConvertReport, ExportReport, PlanOptions,
+    RealPython, Repo,
 };
 use crate::value::Path;
 
 use super::args::{KeptCatalogueArgs, TargetArgs};
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, write_table};
 use super::plan::{RuleArgs, warn_all, write_plan};
 use super::session::Session;
 use super::sweep::{Failed, ManyArgs, divide, some_failed_code};
@@ -31,6 +31,8 @@ use super::sweep::{Failed, ManyArgs, divide, some_failed_code};
 #[command(
     after_help = "Examples:\n  ckstore checkout --version 0.12.0\n  ckstore checkout last --version latest\n  \
                         ckstore checkout --revision HEAD~1 -o before.ckpt\n  \
+                        ckstore checkout --all --collection runs --version 0.12.0\n  \
+                        ckstore checkout --all --collection models -o models.jsonl\n  \
                         ckstore checkout --format safetensors --state-dict state_dict -o weights.safetensors"
 )]
 pub struct CheckoutArgs {
@@ -48,7 +50,8 @@ pub struct CheckoutArgs {
     /// Go to this revision instead, for instance HEAD~1: moves the ref there, or with -o only writes it out
     #[arg(long, value_name = "REV", conflicts_with_all = ["version", "to"])]
     revision: Option<String>,
-    /// Write here; this then is the working file, unless it was --revision that was asked for
+    /// Write here; this then is the working file, unless it was --revision that was asked for. With --all and
+    /// --collection and no version: write all documents to this file, one on each line
     #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Only show what would be done
@@ -213,6 +216,18 @@ fn run_many(
     session: &Session,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    if let (false, Some(path), Some(collection)) = (has_target, &args.output, &args.many.collection) {
+        let report = repo.export_documents(collection, path, args.force, session.context().progress)?;
+        output.report(&report, |out| {
+            let ExportReport { output, documents, bytes, passed_over, .. } = &report;
+            writeln!(out, "wrote {output} ({documents} documents, {})", human_bytes(*bytes))?;
+            match passed_over {
+                0 => Ok(()),
+                count => writeln!(out, "{count} refs are no documents, and are not in it"),
+            }
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if !has_target
         || args.revision.is_some()
         || args.output.is_some()
@@ -274,7 +289,7 @@ fn run_many(
                 if report.bytes_written > 0 { human_bytes(report.bytes_written) } else { "-".to_owned() },
             ]);
         }
-        table.write(out)
+        write_table(out, &table)
     })?;
     Ok(some_failed_code(failed.len()))
 }

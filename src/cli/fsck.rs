@@ -43,6 +43,11 @@ pub fn run(args: &FsckArgs, session: &Session, output: &Output) -> Result<ExitCo
             };
             writeln!(out, "{word} {} [{}]", finding.message, finding.code)?;
         }
+        if !report.broken_refs.is_empty() {
+            let refs: Vec<&str> = report.broken_refs.iter().map(|name| name.as_str()).collect();
+            let text = format!("cannot be read whole: {}", refs.join(", "));
+            writeln!(out, "{}", output.paint(Tone::Bad, text))?;
+        }
         let checked = &report.checked;
         writeln!(
             out,

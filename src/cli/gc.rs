@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::repo::{GcPlan, GcReport};
 
 use super::failure::Failure;
-use super::output::{Output, human_bytes};
+use super::output::{Output, human_bytes, write_table};
 use super::session::Session;
 
 /// Remove what nothing needs
@@ -75,7 +75,7 @@ fn write_plan(out: &mut dyn Write, plan: &GcPlan, output: &Output) -> io::Result
         let bytes = human_bytes(file.bytes);
         table.add_row(["remove file".to_owned(), file.path.clone(), bytes.clone(), bytes, human_bytes(0)]);
     }
-    table.write(out)?;
+    write_table(out, &table)?;
     if plan.forgotten_runs > 0 {
         writeln!(out, "forget {} remembered runs that no revision has", plan.forgotten_runs)?;
     }

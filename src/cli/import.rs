@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::refname::RefName;
 use crate::repo::{CollectionImportOptions, ImportOptions, Repo};
 
-use super::args::{CompressionArg, KeptCatalogueArgs};
+use super::args::{CompressionArg, KeptCatalogueArgs, LimitArgs};
 use super::failure::Failure;
 use super::output::{Output, Tone, human_bytes};
 use super::session::Session;
@@ -63,6 +63,8 @@ pub struct ImportArgs {
     base: Option<String>,
     #[command(flatten)]
     catalogue: KeptCatalogueArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
@@ -85,7 +87,7 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
     if session.is_without_store() {
         match &args.path {
             // No store is made for a file that cannot be stored.
-            Some(path) => Repo::check_importable(path, args.format)?,
+            Some(path) => Repo::check_importable(path, args.format, &args.limits.limits())?,
             None => drop(session.open()?),
         }
     }
@@ -105,6 +107,7 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         keep_head: false,
         compression: args.compression.into(),
         base: args.base.as_deref(),
+        limits: args.limits.limits(),
     };
     let report = repo.import(&options, &session.context())?;
     for warning in &report.warnings {
@@ -150,7 +153,7 @@ fn run_collection(
 ) -> Result<ExitCode, Failure> {
     if session.is_without_store() {
         // No store is made for what cannot be stored.
-        Repo::check_collection(path, collection)?;
+        Repo::check_collection(path, collection, &args.limits.limits())?;
     }
     let (mut repo, made) = session.open_or_init()?;
     if made {
@@ -163,6 +166,7 @@ fn run_collection(
         baseline: args.baseline.as_deref(),
         message: args.message.as_deref(),
         catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
+        limits: args.limits.limits(),
     };
     let report = repo.import_collection(&options, &session.context())?;
     let failures: Vec<Failed> =

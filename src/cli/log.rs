@@ -10,7 +10,7 @@ use crate::repo::{GroupEntry, HistoryEntry, RevisionEntry};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, write_table};
 use super::session::Session;
 
 /// Show revisions, the history of migrations, or compatibility groups
@@ -130,7 +130,7 @@ fn write_history(out: &mut dyn Write, entries: &[HistoryEntry], output: &Output)
             entry.actor.clone(),
         ]);
     }
-    table.write(out)?;
+    write_table(out, &table)?;
     for entry in entries {
         if let Some(error) = &entry.error {
             writeln!(out, "{}: {error}", entry.seq)?;
@@ -152,7 +152,7 @@ fn write_groups(out: &mut dyn Write, groups: &[GroupEntry], output: &Output) -> 
             if refs.is_empty() { "-".to_owned() } else { refs.join(", ") },
         ]);
     }
-    table.write(out)
+    write_table(out, &table)
 }
 
 /// A time for people: to the second, in UTC.

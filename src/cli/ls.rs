@@ -1,28 +1,40 @@
 //! `ckstore ls`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::repo::TensorEntry;
+use crate::repo::{LsReport, TensorEntry};
 
 use super::failure::Failure;
-use super::output::{Output, human_bytes, shape_text};
+use super::output::{Output, Tone, human_bytes, number_text, shape_text, share_text, write_table};
 use super::session::Session;
 
 /// List the tensors of a revision
 ///
-/// Reads no tensor bytes.
+/// Reads no tensor bytes, unless it is to tell what their numbers are like.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ckstore ls\n  ckstore ls HEAD~1 --stats")]
 pub struct LsArgs {
     /// The ref or revision; HEAD without it
     #[arg(value_name = "REV")]
     name: Option<String>,
+    /// Read the tensors and show least, greatest and mean number, standard deviation, share of zeros, and how many
+    /// are NaN or infinite
+    #[arg(long)]
+    stats: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
-    let report = session.open()?.ls(args.name.as_deref())?;
+    let repo = session.open()?;
+    if args.stats {
+        let report = repo.ls_with_stats(args.name.as_deref(), session.context().progress)?;
+        output.report(&report, |out| write_stats(out, &report, output))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = repo.ls(args.name.as_deref())?;
     output.report(&report, |out| {
         let mut table = output.table(["tensor", "dtype", "shape", "bytes"]);
         for tensor in &report.tensors {
@@ -33,11 +45,47 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
                 tensor.bytes.to_string(),
             ]);
         }
-        table.write(out)?;
-        let bytes = human_bytes(report.bytes);
-        writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
+        write_table(out, &table)?;
+        write_total(out, &report)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_total(out: &mut dyn Write, report: &LsReport) -> io::Result<()> {
+    let bytes = human_bytes(report.bytes);
+    writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
+}
+
+fn write_stats(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {
+    let mut table =
+        output.table(["tensor", "dtype", "shape", "min", "max", "mean", "std", "zeros", "NaN", "infinite"]);
+    let mut sick = 0;
+    for tensor in &report.tensors {
+        let begin = [tensor.path.to_string(), tensor.dtype.to_string(), described(tensor)];
+        let Some(stats) = &tensor.stats else {
+            table.add_row(begin);
+            continue;
+        };
+        let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), number_text);
+        let numbers = [stats.min, stats.max, stats.mean, stats.std].map(number);
+        let count = |count: u64| match count {
+            0 => "0".to_owned(),
+            count => output.paint(Tone::Bad, count),
+        };
+        sick += u64::from(stats.nan + stats.infinite > 0);
+        let others = [share_text(stats.zero_share), count(stats.nan), count(stats.infinite)];
+        table.add_row(begin.into_iter().chain(numbers).chain(others));
+    }
+    write_table(out, &table)?;
+    write_total(out, report)?;
+    match sick {
+        0 => Ok(()),
+        1 => writeln!(out, "{}", output.paint(Tone::Bad, "1 tensor has numbers that are NaN or infinite")),
+        _ => {
+            let text = format!("{sick} tensors have numbers that are NaN or infinite");
+            writeln!(out, "{}", output.paint(Tone::Bad, text))
+        }
+    }
 }
 
 /// The shape, and what else is to be said.

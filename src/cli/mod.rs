@@ -29,7 +29,6 @@ mod simulate;
 mod stats;
 mod status;
 mod sweep;
-mod table;
 mod tag;
 
 use std::process::ExitCode;

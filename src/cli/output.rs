@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Color, Style};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::failure::{Failure, exit};
-use super::table::Table;
 
 /// How this process prints.
 pub struct Output {
@@ -114,14 +114,23 @@ impl Output {
 
     /// A table without lines, its columns as wide as they need.
     pub fn table<const N: usize>(&self, head: [&str; N]) -> Table {
-        let mut table = Table::default();
-        table.add_row(head.map(|text| self.paint(Tone::Dim, text)));
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head.map(|text| self.paint(Tone::Dim, text)));
         table
     }
 
     fn choice(&self) -> anstream::ColorChoice {
         if self.colour { anstream::ColorChoice::Always } else { anstream::ColorChoice::Never }
     }
+}
+
+/// Writes a table, without the blanks that it leaves at the ends of its lines.
+pub fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))?;
+    }
+    Ok(())
 }
 
 /// Success, or the code for pending changes where those shall fail.
@@ -144,6 +153,32 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A number for people: four digits that count.
+pub fn number_text(number: f64) -> String {
+    let magnitude = number.abs();
+    if number.fract() == 0.0 && magnitude < 1e9 {
+        return format!("{number}");
+    }
+    if !number.is_finite() {
+        return format!("{number}");
+    }
+    if !(1e-3..1e6).contains(&magnitude) {
+        return format!("{number:.3e}");
+    }
+    let digits = 3 - magnitude.log10().floor() as i32;
+    format!("{number:.*}", digits.max(0) as usize)
+}
+
+/// A part of a whole for people, in hundredths.
+pub fn share_text(share: f64) -> String {
+    match share {
+        share if share <= 0.0 => "0%".to_owned(),
+        share if share >= 1.0 => "100%".to_owned(),
+        // Not rounded to none or all.
+        share => format!("{:.1}%", (share * 100.0).clamp(0.1, 99.9)),
+    }
+}
+
 /// A shape as `[2, 3]`.
 pub fn shape_text(shape: &[u64]) -> String {
     format!("{shape:?}")
@@ -152,6 +187,24 @@ pub fn shape_text(shape: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_told_with_four_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (-3.0, "-3"),
+            (0.012345, "0.01235"),
+            (-1.23456, "-1.235"),
+            (12345.678, "12346"),
+            (1.5e-7, "1.500e-7"),
+            (2.5e12, "2.500e12"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(number_text(number), text);
+        }
+        assert_eq!([0.0, 1e-9, 0.5, 0.99999, 1.0].map(share_text), ["0%", "0.1%", "50.0%", "99.9%", "100%"]);
+    }
 
     #[test]
     fn lengths_are_told_in_powers_of_1024() {

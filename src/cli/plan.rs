@@ -11,7 +11,7 @@ use crate::repo::{PlanOptions, PlanReport};
 
 use super::args::{CatalogueArgs, TargetArgs};
 use super::failure::Failure;
-use super::output::{Output, Tone, pending_code};
+use super::output::{Output, Tone, pending_code, write_table};
 use super::session::Session;
 use super::sweep::{ManyArgs, divide, some_failed_code};
 
@@ -97,7 +97,7 @@ pub fn write_plans(out: &mut dyn Write, reports: &[PlanReport], output: &Output)
             report.warnings.len().to_string(),
         ]);
     }
-    table.write(out)
+    write_table(out, &table)
 }
 
 /// Writes a plan for people.

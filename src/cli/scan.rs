@@ -12,7 +12,7 @@ use crate::repo::{self, ScanReport, ScannedFile};
 
 use super::args::LimitArgs;
 use super::failure::{Failure, exit};
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, write_table};
 use super::session::Session;
 
 /// Problems of one kind that are printed of a file without `--all`.
@@ -94,8 +94,8 @@ fn write_file(out: &mut dyn Write, file: &ScannedFile, least: Rating, output: &O
             found.count.to_string(),
         ]);
     }
-    if !table.is_empty() {
-        table.write(out)?;
+    if table.row_count() > 0 {
+        write_table(out, &table)?;
     }
     let mut told: BTreeMap<&str, usize> = BTreeMap::new();
     for problem in dangers.problems.iter().filter(|problem| problem.rating >= least) {

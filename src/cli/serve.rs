@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::server::{self, Token};
 
+use super::args::LimitArgs;
 use super::failure::Failure;
 use super::output::{Output, Tone};
 use super::session::Session;
@@ -45,6 +46,8 @@ pub struct ServeArgs {
     /// Log no requests
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
@@ -86,6 +89,7 @@ pub fn run(args: &ServeArgs, session: &Session, output: &Output) -> Result<ExitC
         private: args.private,
         hosts: args.host.clone(),
         max_upload_bytes: args.max_upload,
+        file_limits: args.limits.limits(),
         quiet: args.quiet,
         world: session.world(),
     };

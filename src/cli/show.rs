@@ -1,19 +1,26 @@
 //! `ckstore show`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::repo::TensorValue;
+
 use super::failure::Failure;
 use super::log::when;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, number_text, share_text};
 use super::session::Session;
 
 /// Show one revision in full, or one value in it
 ///
 /// A revision is named by HEAD, a ref, its own name or the beginning of that, and `~N` behind any of these
-/// goes back by N revisions. Values are settings, text and numbers; tensors are described, not loaded.
+/// goes back by N revisions. Values are settings, text and numbers; of a tensor it shows what its numbers are like,
+/// for which its own bytes are read and no others.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ckstore show HEAD~1\n  ckstore show HEAD hyper_parameters\n  ckstore show HEAD state_dict/encoder.weight"
+)]
 pub struct ShowArgs {
     /// The ref or revision; HEAD without it
     #[arg(value_name = "REV")]
@@ -27,8 +34,11 @@ pub struct ShowArgs {
 pub fn run(args: &ShowArgs, session: &Session, output: &Output) -> Result<ExitCode, Failure> {
     let repo = session.open()?;
     if let Some(path) = &args.path {
-        let report = repo.show_value(args.name.as_deref(), path)?;
-        output.report(&report, |out| writeln!(out, "{}", report.text))?;
+        let report = repo.show_value(args.name.as_deref(), path, session.context().progress)?;
+        output.report(&report, |out| {
+            writeln!(out, "{}", report.text)?;
+            report.tensor.as_ref().map_or(Ok(()), |tensor| write_tensor(out, tensor, output))
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let report = repo.show(args.name.as_deref())?;
@@ -73,4 +83,27 @@ pub fn run(args: &ShowArgs, session: &Session, output: &Output) -> Result<ExitCo
         Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_tensor(out: &mut dyn Write, tensor: &TensorValue, output: &Output) -> io::Result<()> {
+    writeln!(out, "bytes   {}", human_bytes(tensor.bytes))?;
+    if let Some(stats) = &tensor.stats {
+        let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), number_text);
+        writeln!(out, "min     {}", number(stats.min))?;
+        writeln!(out, "max     {}", number(stats.max))?;
+        writeln!(out, "mean    {}", number(stats.mean))?;
+        writeln!(out, "std     {}", number(stats.std))?;
+        writeln!(out, "zeros   {}", share_text(stats.zero_share))?;
+        if stats.nan + stats.infinite > 0 {
+            let text = format!("{} NaN, {} infinite", stats.nan, stats.infinite);
+            writeln!(out, "others  {}", output.paint(Tone::Bad, text))?;
+        }
+    }
+    if !tensor.first.is_empty() {
+        let first: Vec<String> = tensor.first.iter().copied().map(number_text).collect();
+        let elements = tensor.shape.iter().fold(1_u64, |n, extent| n.saturating_mul(*extent));
+        let more = if elements > first.len() as u64 { " ..." } else { "" };
+        writeln!(out, "values  {}{more}", first.join(" "))?;
+    }
+    Ok(())
 }

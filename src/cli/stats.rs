@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::repo::StatsReport;
+use crate::repo::{RefStats, StatsReport};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, write_table};
 use super::session::Session;
 
 /// Show what the store takes and what it saves
@@ -17,6 +17,9 @@ use super::session::Session;
 /// the same bytes once, by compression, and by storing differences to an earlier revision.
 #[derive(Debug, Args)]
 pub struct StatsArgs {}
+
+/// Refs that are shown.
+const MOST_REFS: usize = 20;
 
 /// Letters of the bar.
 const BAR_LETTERS: u64 = 60;
@@ -63,8 +66,11 @@ fn write_report(out: &mut dyn Write, report: &StatsReport, output: &Output) -> i
     }
     if !report.refs.is_empty() {
         writeln!(out)?;
+        let mut refs: Vec<&RefStats> = report.refs.iter().collect();
+        // What would free most comes first.
+        refs.sort_by_key(|stats| std::cmp::Reverse(stats.own_bytes));
         let mut table = output.table(["ref", "revisions", "files", "stored", "of that alone"]);
-        for stats in &report.refs {
+        for stats in refs.iter().take(MOST_REFS) {
             table.add_row([
                 stats.name.to_string(),
                 stats.revisions.to_string(),
@@ -73,7 +79,10 @@ fn write_report(out: &mut dyn Write, report: &StatsReport, output: &Output) -> i
                 human_bytes(stats.own_bytes),
             ]);
         }
-        table.write(out)?;
+        write_table(out, &table)?;
+        if let Some(more) = refs.len().checked_sub(MOST_REFS).filter(|more| *more > 0) {
+            writeln!(out, "and {more} more; --json tells of all")?;
+        }
     }
     Ok(())
 }

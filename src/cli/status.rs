@@ -9,7 +9,7 @@ use crate::repo::{StatusReport, WorkingFileState};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
-use super::output::{Output, Tone, pending_code};
+use super::output::{Output, Tone, pending_code, write_table};
 use super::session::Session;
 use super::sweep::{ManyArgs, divide, some_failed_code};
 
@@ -119,5 +119,5 @@ fn write_all(out: &mut dyn Write, reports: &[StatusReport], output: &Output) -> 
             file.to_owned(),
         ]);
     }
-    table.write(out)
+    write_table(out, &table)
 }

@@ -1,5 +1,6 @@
 //! What commands over many refs share: how failures are listed, and the exit code that tells of them.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,6 +12,9 @@ use crate::repo::{RepoError, Swept};
 
 use super::failure::{Failure, exit};
 use super::output::{Output, Tone};
+
+/// So many failures for one reason are listed by name.
+const NAMED: usize = 10;
 
 /// A ref or file for which a command failed, while it went on with the others.
 #[derive(Debug, Clone, Serialize)]
@@ -41,11 +45,20 @@ impl Failed {
     }
 }
 
-/// Lists failures for people.
+/// Lists failures for people: of those for one reason the first few by name.
 pub fn write_failures(out: &mut dyn Write, failures: &[Failed], output: &Output) -> io::Result<()> {
+    let word = output.paint(Tone::Bad, "failed:");
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for failed in failures {
-        let word = output.paint(Tone::Bad, "failed:");
-        writeln!(out, "{word} {}: {} [{}]", failed.name, failed.error.message, failed.error.code)?;
+        let error = &failed.error;
+        let count = counts.entry((error.code, &error.message)).or_default();
+        *count += 1;
+        if *count <= NAMED {
+            writeln!(out, "{word} {}: {} [{}]", failed.name, error.message, error.code)?;
+        }
+    }
+    for ((code, message), count) in counts.into_iter().filter(|(_, count)| *count > NAMED) {
+        writeln!(out, "{word} {} more: {message} [{code}]", count - NAMED)?;
     }
     Ok(())
 }

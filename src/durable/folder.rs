@@ -49,7 +49,18 @@ impl DurableFolder {
     /// # Errors
     ///
     /// If syncing or moving fails; what was at the place before is then still there.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(self) -> io::Result<()> {
+        self.finish_synced(true)
+    }
+
+    /// As [`finish`](DurableFolder::finish); without `sync` it is left to the system when the folder reaches the
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](DurableFolder::finish).
+    pub fn finish_synced(mut self, sync: bool) -> io::Result<()> {
+        let sync_directory = |path: &Path| if sync { sync_directory(path) } else { Ok(()) };
         self.give_mode()?;
         sync_directory(self.temporary.path())?;
         if fs::symlink_metadata(&self.path).is_err() {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::format::convert::ConvertError;
-use crate::format::{FolderError, FormatError};
+use crate::format::{Bound, FolderError, FormatError};
 use crate::ledger::LedgerError;
 use crate::migration::{CatalogueError, ResolveError};
 use crate::repo::{BisectError, RepoError};
@@ -353,7 +353,9 @@ fn folder_failure(error: &FolderError, message: String) -> Failure {
         FolderError::Read { .. } => Failure::new("E_IO", message),
         FolderError::LeavingLink { .. } => Failure::new("E_INPUT", message)
             .hint("`cp -rL` makes a copy with files in place of links, which can be imported"),
-        FolderError::TooLarge { .. } => Failure::new("E_FORMAT", message),
+        FolderError::TooLarge { .. } => {
+            Failure::new("E_FORMAT", message).hint(format!("{} raises the limit", Bound::Entries.option()))
+        }
         _ => Failure::new("E_INPUT", message).hint("take it out of the folder, or rename it"),
     }
 }
@@ -361,8 +363,16 @@ fn folder_failure(error: &FolderError, message: String) -> Failure {
 fn format_failure(error: &FormatError, message: String) -> Failure {
     match error {
         FormatError::Read { .. } => Failure::new("E_IO", message),
-        _ => Failure::new("E_FORMAT", message)
-            .hint("`ckstore import --format bytes` stores it as plain data, without looking inside"),
+        FormatError::ReadOnly(_) | FormatError::Opaque => {
+            Failure::new("E_NOT_MIGRATABLE", message).hint("it can still be checked out as it is")
+        }
+        _ => Failure::new("E_FORMAT", message).hint(match error.bound() {
+            Some(bound) => format!(
+                "{} raises the limit; `ckstore import --format bytes` stores it as plain data, without looking inside",
+                bound.option()
+            ),
+            None => "`ckstore import --format bytes` stores it as plain data, without looking inside".to_owned(),
+        }),
     }
 }
 

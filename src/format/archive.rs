@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::value::{Graph, Kind, NodeId, Storage, StorageId};
 
-use super::error::check_limit;
 use super::outline::Parts;
 use super::source::read;
-use super::{Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, exported, zip};
+use super::{
+    Bound, Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, exported, zip,
+};
 
 /// Finds the entries; each is a storage in the form in which it lies in the file.
 pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
@@ -26,7 +27,7 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
             && entry.bytes <= exported::MOST_DOCUMENT_BYTES
         {
             held_bytes += entry.bytes;
-            check_limit("the documents of the archive", held_bytes, limits.extra_bytes)?;
+            limits.check(Bound::ExtraBytes, "the documents of the archive", held_bytes)?;
             parts.push(Part::Extra(extras.len() as u32));
             extras.push(Extra { name: entry.name.clone(), bytes: zip::content(source, entry, limits)? });
             offset += entry.stored_bytes;
@@ -75,7 +76,7 @@ pub(super) fn literal(
 ) -> Result<(), FormatError> {
     let bytes = end.saturating_sub(*offset);
     let total = parts.literal_bytes().saturating_add(bytes);
-    check_limit("what lies between the entries", total, limits.literal_bytes)?;
+    limits.check(Bound::LiteralBytes, "what lies between the entries", total)?;
     parts.literal(&read(source, *offset, bytes)?);
     *offset = end;
     Ok(())

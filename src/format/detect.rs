@@ -16,7 +16,7 @@ pub(super) fn detect_with_note(
     source: &dyn Source,
     limits: &Limits,
 ) -> Result<(Format, Option<Note>), FormatError> {
-    let head = read(source, 0, source.bytes().min(64))?;
+    let head = read(source, 0, source.bytes().min(512))?;
     if head.starts_with(b"PK\x03\x04") {
         return torch::detect(source, limits);
     }
@@ -32,7 +32,10 @@ pub(super) fn detect_with_note(
     if head.starts_with(npy::MAGIC) {
         return Ok((Format::Npy, None));
     }
-    if torch::is_legacy(&head) {
+    if torch::is_tar(source, &head) {
+        return Ok((Format::TorchTar, None));
+    }
+    if torch::is_legacy(&head[..head.len().min(64)]) {
         return Ok((Format::TorchLegacy, None));
     }
     if pickle::file::looks_like(source, &head, limits) {

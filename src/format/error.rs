@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Bound;
 use super::gguf::GgufError;
 use super::json::JsonError;
 use super::npy::NpyError;
@@ -30,6 +31,8 @@ pub enum FormatError {
         what: &'static str,
         /// The limit, in the unit of its field in [`Limits`](super::Limits).
         limit: u64,
+        /// Which of the limits it is; none where the format itself sets it.
+        bound: Option<Bound>,
     },
     /// The container is damaged or lies about itself.
     #[error("the zip container cannot be trusted")]
@@ -81,7 +84,19 @@ pub enum FormatError {
     Opaque,
 }
 
-/// Refuses a size above its limit.
+impl FormatError {
+    /// The limit that the file exceeds, if it is one that can be moved.
+    pub fn bound(&self) -> Option<Bound> {
+        match self {
+            FormatError::Limit { bound, .. } => *bound,
+            FormatError::Pickle(PickleError::Limit { what, .. })
+            | FormatError::Json(JsonError::Limit { what, .. }) => Bound::of_values(what),
+            _ => None,
+        }
+    }
+}
+
+/// Refuses a size above a limit that the format itself sets.
 pub(super) fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), FormatError> {
-    if found > limit { Err(FormatError::Limit { what, limit }) } else { Ok(()) }
+    if found > limit { Err(FormatError::Limit { what, limit, bound: None }) } else { Ok(()) }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Graph, Storage, StorageId};
 
-use super::{Encoded, Extra, Format, FormatError, Limits, Outline, Part, Scanned, Span, StorageFacts, merge};
+use super::{
+    Bound, Encoded, Extra, Format, FormatError, Limits, Outline, Part, Scanned, Span, StorageFacts, merge,
+};
 
 /// The list of members, which is the skeleton of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +176,7 @@ pub(super) fn decode(
     for member in members {
         let part = super::decode(&member.outline, limits)?;
         let nodes = (graph.nodes.len() + part.nodes.len()) as u64;
-        super::error::check_limit("the number of values", nodes, limits.nodes)?;
+        limits.check(Bound::Values, "the number of values", nodes)?;
         debug_assert_eq!(graph.storages.len(), member.first_storage as usize);
         roots.push(merge::append(&mut graph, part));
     }

@@ -41,7 +41,7 @@ pub use folder::{
 };
 pub use gguf::GgufError;
 pub use json::JsonError;
-pub use limits::Limits;
+pub use limits::{Bound, Limits};
 pub use npy::NpyError;
 pub use outline::{Encoded, Extra, Note, Outline, Part, Scanned, Span, StorageFacts};
 pub use safetensors::SafetensorsError;
@@ -61,6 +61,8 @@ pub enum Format {
     /// Other zips of torch with a `data.pkl`: TorchScript, and the trial form of PyTorch 1.4. They come back
     /// as they were.
     TorchArchive,
+    /// What `torch.save` wrote before PyTorch 0.2: a tar. It comes back as it was.
+    TorchTar,
     /// Torch zips in a row: a shard of a distributed checkpoint.
     TorchRow,
     /// A folder of files.
@@ -89,6 +91,7 @@ impl Format {
         Format::TorchZip,
         Format::TorchLegacy,
         Format::TorchArchive,
+        Format::TorchTar,
         Format::TorchRow,
         Format::Folder,
         Format::Pickle,
@@ -107,6 +110,7 @@ impl Format {
             Format::TorchZip => "torch-zip",
             Format::TorchLegacy => "torch-legacy",
             Format::TorchArchive => "torch-archive",
+            Format::TorchTar => "torch-tar",
             Format::TorchRow => "torch-row",
             Format::Folder => "folder",
             Format::Pickle => "pickle",
@@ -154,6 +158,7 @@ pub fn scan(source: &dyn Source, format: Option<Format>, limits: &Limits) -> Res
     let mut scanned = match format {
         Format::TorchZip | Format::TorchArchive => torch::scan(source, format, limits)?,
         Format::TorchLegacy => torch::scan_legacy(source, limits)?,
+        Format::TorchTar => torch::scan_tar(source, limits)?,
         Format::TorchRow => row::scan(source, limits)?,
         Format::Folder => return Err(FormatError::Group("it is a file")),
         Format::Pickle => pickle::file::scan(source, limits)?,
@@ -187,6 +192,7 @@ pub fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> 
     match outline.format {
         Format::TorchZip | Format::TorchArchive => torch::decode(outline, limits),
         Format::TorchLegacy => torch::decode_legacy(outline, limits),
+        Format::TorchTar => torch::decode_tar(outline, limits),
         Format::TorchRow => row::decode(outline, limits),
         Format::Folder => folder::decode(outline, limits),
         Format::Pickle => pickle::file::decode(outline, limits),
@@ -220,7 +226,9 @@ pub fn encode(
         Format::Gguf => gguf::encode(graph, like, facts),
         Format::Npy => npy::encode(graph, like, facts),
         Format::Npz => npz::encode(graph, like, facts),
-        Format::TorchArchive | Format::TorchRow | Format::Zip => Err(FormatError::ReadOnly(like.format)),
+        Format::TorchArchive | Format::TorchTar | Format::TorchRow | Format::Zip => {
+            Err(FormatError::ReadOnly(like.format))
+        }
         Format::Safetensors => safetensors::encode(graph, like, facts),
         Format::Json => json::encode(graph, like),
         Format::Bytes => Err(FormatError::Opaque),

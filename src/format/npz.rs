@@ -13,7 +13,7 @@ use super::npy::{self, Header, NpyError};
 use super::outline::Parts;
 use super::zip::{self, Directory, Entry, ZipWriter};
 use super::{
-    Encoded, Extra, Format, FormatError, Limits, Outline, Part, Scanned, Source, Span, StorageFacts,
+    Bound, Encoded, Extra, Format, FormatError, Limits, Outline, Part, Scanned, Source, Span, StorageFacts,
 };
 
 /// What the names of members end with.
@@ -35,7 +35,7 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
         zip::check_inflated(entry, limits)?;
         let bytes = head(source, entry, limits)?;
         header_total += bytes.len() as u64;
-        check_limit("the headers of the arrays", header_total, limits.extra_bytes)?;
+        limits.check(Bound::ExtraBytes, "the headers of the arrays", header_total)?;
         let header = Header::parse(&bytes, limits)?;
         let header_bytes = bytes.len() as u64;
         let data_bytes = entry.bytes.saturating_sub(header_bytes);

@@ -9,7 +9,9 @@ use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, T
 use super::error::check_limit;
 use super::json::{self, JsonError};
 use super::source::read;
-use super::{Encoded, Format, FormatError, Limits, Outline, Part, Scanned, Source, Span, StorageFacts};
+use super::{
+    Bound, Encoded, Format, FormatError, Limits, Outline, Part, Scanned, Source, Span, StorageFacts,
+};
 
 /// Most bytes of a header, as the library has it.
 const MOST_HEADER_BYTES: u64 = 100_000_000;
@@ -110,7 +112,8 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
     let file_bytes = source.bytes();
     let length: [u8; 8] = read(source, 0, 8)?.try_into().expect("eight bytes were read");
     let header_bytes = u64::from_le_bytes(length);
-    check_limit("the header", header_bytes, MOST_HEADER_BYTES.min(limits.skeleton_bytes))?;
+    check_limit("the header", header_bytes, MOST_HEADER_BYTES)?;
+    limits.check(Bound::SkeletonBytes, "the header", header_bytes)?;
     let data_offset = 8 + header_bytes;
     if data_offset > file_bytes {
         return Err(SafetensorsError::Truncated { header_bytes, file_bytes }.into());
@@ -302,7 +305,7 @@ fn entries(header: &[u8], limits: &Limits) -> Result<(Graph, Vec<Entry>), Format
             SafetensorsError::Entry { name: String::new(), problem: "the header is no object" }.into()
         );
     }
-    check_limit("the number of tensors", root.tail.len() as u64, limits.entries)?;
+    limits.check(Bound::Entries, "the number of tensors", root.tail.len() as u64)?;
     let mut entries = Vec::new();
     for (place, step) in root.tail.iter().enumerate() {
         let Tail::Set(key, value) = step else { continue };

@@ -132,6 +132,7 @@ fn a_format_is_told_by_content_and_what_is_kept_whole_says_so() {
         ("numpy/f32.npy", Format::Npy),
         ("numpy/plain.npz", Format::Npz),
         ("old/t1.4_legacy.pt", Format::TorchLegacy),
+        ("old/t0.1_state_dict.tar", Format::TorchTar),
         ("old/t1.4_zip.pt", Format::TorchArchive),
         ("safetensors/bad_huge_len.safetensors", Format::Bytes),
     ];
@@ -240,7 +241,13 @@ fn a_wrong_crc_of_a_storage_is_left_to_who_reads_it() {
 
 #[test]
 fn no_cut_and_no_flipped_bit_makes_it_panic() {
-    for name in ["zip/buffer_saved.pt", "safetensors/meta.safetensors", "malicious/z_streamed.pt"] {
+    let files = [
+        "zip/buffer_saved.pt",
+        "safetensors/meta.safetensors",
+        "malicious/z_streamed.pt",
+        "old/t0.1_state_dict.tar",
+    ];
+    for name in files {
         let file = corpus(name);
         for length in 0..file.len() {
             let _ = round(&file[..length].to_vec());

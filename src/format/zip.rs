@@ -5,10 +5,9 @@
 
 use std::collections::HashSet;
 
-use super::error::check_limit;
 use super::outline::Parts;
 use super::source::{Window, read};
-use super::{FormatError, Limits, Part, Source};
+use super::{Bound, FormatError, Limits, Part, Source};
 
 /// Why a zip container cannot be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +101,8 @@ const LOCAL_BYTES: u64 = 30;
 /// Reads the directory and compares it with the local headers.
 pub(super) fn directory(source: &dyn Source, limits: &Limits) -> Result<Directory, FormatError> {
     let end = find_end(source)?;
-    check_limit("the number of entries", end.entries, limits.entries)?;
-    check_limit("the directory", end.directory_bytes, limits.literal_bytes)?;
+    limits.check(Bound::Entries, "the number of entries", end.entries)?;
+    limits.check(Bound::LiteralBytes, "the directory", end.directory_bytes)?;
     let central = read(source, end.directory_offset, end.directory_bytes)?;
     let mut entries = central_entries(&central, end.entries)?;
     drop(central);
@@ -139,7 +138,7 @@ pub(super) fn row(
         let window = Window::new(source, 0, end);
         let Some(start) = start_of_last(&window)? else { return Ok(None) };
         ranges.push(start..end);
-        check_limit("the number of zips in a row", ranges.len() as u64, limits.entries)?;
+        limits.check(Bound::Entries, "the number of zips in a row", ranges.len() as u64)?;
         end = start;
     }
     ranges.reverse();
@@ -196,10 +195,15 @@ pub(super) fn check_inflated(entry: &Entry, limits: &Limits) -> Result<(), Forma
         0 => Ok(()),
         8 => {
             let most = entry.stored_bytes.saturating_mul(limits.inflate_ratio).max(limits.inflated_bytes);
-            check_limit("what a compressed entry becomes", entry.bytes, most)
+            check_inflated_bytes(entry, most, Bound::InflatedBytes)
         }
         _ => Err(unsupported(entry, "compressed in another way than deflate")),
     }
+}
+
+fn check_inflated_bytes(entry: &Entry, limit: u64, bound: Bound) -> Result<(), FormatError> {
+    let error = FormatError::Limit { what: "what a compressed entry becomes", limit, bound: Some(bound) };
+    if entry.bytes > limit { Err(error) } else { Ok(()) }
 }
 
 /// The first bytes of what an entry holds, as many as there are up to `bytes`.
@@ -209,7 +213,7 @@ pub(super) fn beginning(
     bytes: u64,
     limits: &Limits,
 ) -> Result<Vec<u8>, FormatError> {
-    check_limit("what is read of an entry", bytes, limits.extra_bytes)?;
+    limits.check(Bound::ExtraBytes, "what is read of an entry", bytes)?;
     if entry.method == 0 {
         return read(source, entry.data_offset, entry.stored_bytes.min(bytes));
     }
@@ -354,7 +358,7 @@ fn unsupported(entry: &Entry, how: &'static str) -> FormatError {
 fn inflate(entry: &Entry, stored: &[u8], limits: &Limits) -> Result<Vec<u8>, FormatError> {
     // Small contents of any ratio are harmless: a long run of one byte deflates a thousandfold.
     let most = (stored.len() as u64).saturating_mul(limits.inflate_ratio).max(1 << 20);
-    check_limit("what a compressed entry becomes", entry.bytes, most)?;
+    check_inflated_bytes(entry, most, Bound::InflateRatio)?;
     let damaged = |problem| ZipError::Entry { name: entry.name.clone(), problem };
     let room = usize::try_from(entry.bytes).map_err(|_| damaged("it does not fit into memory"))?;
     let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(stored, room)

@@ -28,5 +28,5 @@ pub use groups::GroupRow;
 pub use memo::MemoKey;
 pub use open::{Change, Ledger, Reading, SCHEMA_VERSION};
 pub use refs::{RefKind, RefLogRow, RefMove, RefRow};
-pub use revisions::RevisionRow;
+pub use revisions::{RevisionRow, StoredRevision};
 pub use steps::{NewStep, StepRow, StepStatus};

@@ -16,6 +16,9 @@ pub(super) const BY_NAME: &str = "SELECT packs.name, offset, stored_bytes, raw_b
 pub(super) const BY_PACK: &str = "SELECT objects.name, offset, stored_bytes, raw_bytes, codec
      FROM objects JOIN packs ON packs.number = objects.pack WHERE packs.name = ?1 ORDER BY objects.offset";
 
+/// In the order in which they lie in the file.
+const ALL: &str = "SELECT name, pack, offset, stored_bytes, raw_bytes, codec FROM objects ORDER BY name";
+
 /// As [`BY_NAME`] for so many names, and the name itself.
 pub(super) fn by_names(count: usize) -> String {
     format!(
@@ -112,6 +115,37 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// Passes every record that the index has to `see`, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn each_object(&self, see: &mut dyn FnMut(ObjectId, Location)) -> Result<(), LedgerError> {
+        let mut each = || {
+            let mut packs = HashMap::new();
+            let mut statement = self.connection.prepare_cached("SELECT number, name FROM packs")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                packs.insert(row.get::<_, i64>(0)?, PackId(text::id(row, 1)?));
+            }
+            let mut statement = self.connection.prepare_cached(ALL)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let Some(pack) = packs.get(&row.get(1)?) else { continue };
+                let location = Location {
+                    pack: *pack,
+                    offset: text::count(row, 2)?,
+                    stored_bytes: text::count(row, 3)?,
+                    raw_bytes: text::count(row, 4)?,
+                    codec: row.get(5)?,
+                };
+                see(text::id(row, 0)?, location);
+            }
+            Ok(())
+        };
+        each().map_err(LedgerError::during("list its records"))
+    }
+
     /// For each codec its number, how many records the index has of it, and their lengths together, raw and
     /// stored, in bytes.
     ///

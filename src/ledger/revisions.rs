@@ -39,6 +39,19 @@ fn decode((id, body): (ObjectId, String)) -> Result<RevisionRow, LedgerError> {
     }
 }
 
+/// What the row of a revision says.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredRevision<'a> {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its tree.
+    pub tree: ObjectId,
+    /// The one where it [turned](Ledger::turn_of), if that is known.
+    pub turn: Option<ObjectId>,
+    /// The text that should hash to its name.
+    pub body: &'a str,
+}
+
 impl Ledger {
     /// The revision with this name.
     ///
@@ -83,24 +96,24 @@ impl Ledger {
         rows.into_iter().map(decode).collect()
     }
 
-    /// Passes every revision to `see` as its row says it, oldest first: its name, its tree, the one where it
-    /// [turned](Ledger::turn_of) if that is known, and the text that should hash to its name.
+    /// Passes every revision to `see`, oldest first.
     ///
     /// # Errors
     ///
     /// If the ledger cannot be read.
-    pub fn each_revision(
-        &self,
-        see: &mut dyn FnMut(ObjectId, ObjectId, Option<ObjectId>, &str),
-    ) -> Result<(), LedgerError> {
+    pub fn each_revision(&self, see: &mut dyn FnMut(StoredRevision<'_>)) -> Result<(), LedgerError> {
         let mut each = || {
             let mut statement = self
                 .connection
                 .prepare_cached("SELECT name, tree, turn, body FROM revisions ORDER BY number")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                let turn = text::id_or_none(row, 2)?;
-                see(text::id(row, 0)?, text::id(row, 1)?, turn, row.get_ref(3)?.as_str()?);
+                see(StoredRevision {
+                    id: text::id(row, 0)?,
+                    tree: text::id(row, 1)?,
+                    turn: text::id_or_none(row, 2)?,
+                    body: row.get_ref(3)?.as_str()?,
+                });
             }
             Ok(())
         };

@@ -115,7 +115,7 @@ impl Catalogue {
     /// computed metadata, larger than [`MAX_FILE_BYTES`], not UTF-8, not an ordinary file, or of a name that
     /// another has.
     pub fn load(directory: &Path) -> Result<Catalogue, CatalogueError> {
-        let files = list(directory)?;
+        let files = files(directory)?;
         let mut budget = MAX_TOTAL_BYTES;
         let mut problems = Vec::new();
         let mut sources = Vec::new();
@@ -348,8 +348,12 @@ fn warnings(migrations: &[Migration]) -> Vec<Problem> {
     warnings
 }
 
-/// The files of a folder that should be migrations, or describe them.
-fn list(directory: &Path) -> Result<Vec<(String, PathBuf)>, CatalogueError> {
+/// The files of a folder that should be migrations, or describe them: names and paths, by name.
+///
+/// # Errors
+///
+/// If the folder cannot be read or has more than [`MAX_FILES`].
+pub fn files(directory: &Path) -> Result<Vec<(String, PathBuf)>, CatalogueError> {
     let failed = |source| CatalogueError::Io { path: directory.to_owned(), source };
     let mut files = Vec::new();
     for (count, entry) in fs::read_dir(directory).map_err(failed)?.enumerate() {

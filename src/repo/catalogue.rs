@@ -1,11 +1,13 @@
 //! Which catalogue a ref's migrations come from.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::ledger::{GroupRow, RefRow};
 use crate::migration::Catalogue;
 use crate::refname::RefName;
 
+use super::catalogues::Catalogues;
 use super::open::absolute;
 use super::{Repo, RepoError};
 
@@ -50,12 +52,20 @@ impl Repo {
         &self,
         row: Option<&RefRow>,
         source: CatalogueSource<'_>,
-    ) -> Result<Catalogue, RepoError> {
+    ) -> Result<Arc<Catalogue>, RepoError> {
         let directory = self.catalogue_directory(row, source)?;
         if !directory.is_dir() {
             return Err(RepoError::NoCatalogue { path: directory });
         }
-        Ok(Catalogue::load(&directory)?)
+        Ok(match &self.catalogues {
+            Some(known) => known.get(&directory)?,
+            None => Arc::new(Catalogue::load(&directory)?),
+        })
+    }
+
+    /// Takes catalogues from those that are known already, as long as their files stay as they are.
+    pub fn share_catalogues(&mut self, known: Arc<Catalogues>) {
+        self.catalogues = Some(known);
     }
 
     /// Loads the catalogue of a collection.
@@ -63,7 +73,7 @@ impl Repo {
         &self,
         collection: &RefName,
         source: CatalogueSource<'_>,
-    ) -> Result<Catalogue, RepoError> {
+    ) -> Result<Arc<Catalogue>, RepoError> {
         let own = if source.given.is_some() { None } else { self.collection_catalogue(collection)? };
         let beside = self.directory().parent().unwrap_or(Path::new("."));
         let given = own.map(|folder| beside.join(folder));
@@ -76,7 +86,7 @@ impl Repo {
         &self,
         row: Option<&RefRow>,
         source: CatalogueSource<'_>,
-    ) -> Result<Option<Catalogue>, RepoError> {
+    ) -> Result<Option<Arc<Catalogue>>, RepoError> {
         match self.load_catalogue(row, source) {
             Err(RepoError::NoCatalogue { .. }) if source.given.is_none() => Ok(None),
             other => other.map(Some),

@@ -185,7 +185,7 @@ impl Repo {
             format: tree.format.clone(),
             file: self.known_file(&position.tree)?,
             file_bytes: tree.file_bytes(),
-            tensors: tree.tensors.len() as u64,
+            tensors: super::whole::count(&tree),
             applied: Some(position.applied),
             steps,
             actor: context.actor.to_owned(),
@@ -386,6 +386,7 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<WorkingFile, RepoError> {
         let written = self.write_revision(report, id, path, context)?;
+        // What was never decoded, a bomb kept as bytes, has no claim to be read without limits.
         if let Some(what) = super::scan::cautions(path, &Limits::default()).dangerous {
             report.plan.warnings.push(Warning::Dangerous { what });
         }
@@ -445,7 +446,7 @@ impl Repo {
         let reader = self.reader();
         let outline = snapshot::read_outline(&reader, tree)?;
         let entries = format::folder_entries(&outline).map_err(snapshot::SnapshotError::from)?;
-        let mut folder = FolderWriter::create(&place, entries).map_err(failed())?;
+        let mut folder = FolderWriter::create(&place, entries, self.store.is_synced()).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
         let content = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);
         context.progress.end();
@@ -458,7 +459,7 @@ impl Repo {
         if stamp_of(&place).ok() != before {
             return Err(RepoError::WorkingFileChanged { path: path.to_owned() });
         }
-        folder.finish().map_err(failed())?;
+        folder.finish_synced(self.store.is_synced()).map_err(failed())?;
         Ok((stamp, content))
     }
 

@@ -10,12 +10,14 @@ use crate::snapshot::{self, Tree, TreeTensor};
 use crate::store::Reader;
 use crate::value::{Dtype, Path, is_atom, walk};
 
-use super::numbers::{Distance, Elements};
+use super::numbers::{Distance, Elements, View};
+use super::summary::Summary;
 use super::values::describe;
+use super::whole::{self, Wholes};
 use super::{Repo, RepoError};
 
 /// A tensor as listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TensorEntry {
     /// Where it is in the checkpoint.
     pub path: Path,
@@ -35,6 +37,9 @@ pub struct TensorEntry {
     /// The first place of the same tensor, where this is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<Path>,
+    /// What its numbers are like, where that was asked for and its type holds plain numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<Summary>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -55,6 +60,7 @@ impl From<&TreeTensor> for TensorEntry {
             pieces: 0,
             kind: String::new(),
             same_as: None,
+            stats: None,
         }
     }
 }
@@ -204,6 +210,10 @@ impl Repo {
         progress.end();
         report.removed =
             old.tensors.iter().filter(|tensor| gone.contains(&tensor.path)).map(TensorEntry::from).collect();
+        let (before, after) = (Wholes::of(&reader, old)?, Wholes::of(&reader, new)?);
+        if !before.is_empty() || !after.is_empty() {
+            whole::join(&mut report, &before, &after);
+        }
         Ok(report)
     }
 }
@@ -217,8 +227,8 @@ fn compare(
 ) -> Result<(), RepoError> {
     let mut distance = None;
     if was.shape == is.shape {
-        let mut left = Elements::new(reader, old, was);
-        let mut right = Elements::new(reader, new, is);
+        let mut left = Elements::new(reader, View::of(old, was))?;
+        let mut right = Elements::new(reader, View::of(new, is))?;
         distance = Distance::between(&mut left, &mut right, progress)?;
         if was.dtype == is.dtype && distance.as_ref().is_some_and(Distance::is_bitwise_zero) {
             report.same += 1;

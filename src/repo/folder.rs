@@ -15,14 +15,17 @@ pub(super) struct FolderWriter {
     current: Option<(File, u64, u32)>,
     /// Directories with the bits they get when all is in them.
     directories: Vec<(PathBuf, u32)>,
+    /// Whether all is to be on the disk before the folder is at its place.
+    sync: bool,
 }
 
 impl FolderWriter {
-    /// Begins a folder; `entries` were found to stay within it.
-    pub fn create(path: &Path, entries: Vec<Entry>) -> io::Result<FolderWriter> {
+    /// Begins a folder; `entries` were found to stay within it. Without `sync` it is left to the system when they
+    /// reach the disk.
+    pub fn create(path: &Path, entries: Vec<Entry>, sync: bool) -> io::Result<FolderWriter> {
         let folder = DurableFolder::create(path)?;
-        let mut writer =
-            FolderWriter { folder, entries: entries.into_iter(), current: None, directories: Vec::new() };
+        let entries = entries.into_iter();
+        let mut writer = FolderWriter { folder, entries, current: None, directories: Vec::new(), sync };
         writer.advance()?;
         Ok(writer)
     }
@@ -47,7 +50,9 @@ impl FolderWriter {
                 Some((_, 1.., _)) => return Ok(()),
                 Some((file, 0, mode)) => {
                     set_mode(file, *mode)?;
-                    file.sync_all()?;
+                    if self.sync {
+                        file.sync_all()?;
+                    }
                 }
                 None => {}
             }
@@ -75,7 +80,9 @@ impl FolderWriter {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         for (path, mode) in self.directories.iter().rev() {
-            sync_directory(path)?;
+            if self.sync {
+                sync_directory(path)?;
+            }
             if cfg!(unix) {
                 set_mode(&File::open(path)?, *mode)?;
             }

@@ -5,7 +5,7 @@
 //! the ledger forgets none. What remains is what interrupted commands stored and never entered, what failed
 //! imports left, and results of runs that were remembered but never became part of a revision.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -130,8 +130,15 @@ impl Repo {
             live,
             _lock: lock,
         };
+        let mut live_bytes: HashMap<PackId, u64> = HashMap::new();
+        self.ledger.each_object(&mut |id, location| {
+            if plan.live.contains(&id) {
+                let bytes = live_bytes.entry(location.pack).or_default();
+                *bytes = bytes.saturating_add(location.stored_bytes.saturating_add(RECORD_OVERHEAD_BYTES));
+            }
+        })?;
         for (pack, bytes) in &indexed {
-            let entry = self.weigh(*pack, *bytes, &plan.live)?;
+            let entry = weigh(*pack, *bytes, live_bytes.get(pack).copied().unwrap_or_default());
             let here = on_disk.binary_search(pack).is_ok();
             if entry.live_bytes == 0 {
                 plan.remove.push(PackEntry { bytes: if here { *bytes } else { 0 }, ..entry });
@@ -190,11 +197,9 @@ impl Repo {
             report.removed_files += 1;
             report.freed_bytes += file.bytes;
         }
-        for entry in &plan.remove {
-            self.remove_pack_file(entry.pack)?;
-            report.removed_packs += 1;
-            report.freed_bytes += entry.bytes;
-        }
+        self.store.remove_packs(plan.remove.iter().map(|entry| entry.pack))?;
+        report.removed_packs += plan.remove.len() as u64;
+        report.freed_bytes += plan.remove.iter().map(|entry| entry.bytes).sum::<u64>();
         progress.begin("writing packs", plan.rewrite.iter().map(|entry| entry.live_bytes).sum());
         let mut rest = plan.rewrite.as_slice();
         while !rest.is_empty() {
@@ -235,21 +240,12 @@ impl Repo {
         let old = || group.iter().filter(|entry| Some(entry.pack) != kept);
         old().try_for_each(|entry| change.remove_pack(&entry.pack))?;
         change.commit()?;
-        for entry in old() {
-            self.remove_pack_file(entry.pack)?;
-            report.removed_packs += 1;
-        }
+        self.store.remove_packs(old().map(|entry| entry.pack))?;
+        report.removed_packs += old().count() as u64;
         let old_bytes: u64 = group.iter().map(|entry| entry.bytes).sum();
         report.new_packs += u64::from(new.is_some());
         report.freed_bytes += old_bytes.saturating_sub(new.map_or(0, |pack| pack.bytes));
         Ok(())
-    }
-
-    pub(super) fn remove_pack_file(&self, pack: PackId) -> Result<(), RepoError> {
-        match self.store.remove_pack(pack) {
-            Err(StoreError::PackMissing { .. }) => Ok(()),
-            other => Ok(other?),
-        }
     }
 
     /// Every record that is needed, and the outputs of remembered runs that are not.
@@ -258,14 +254,18 @@ impl Repo {
         let reader = self.reader();
         let mut live = HashSet::new();
         for (id, _) in needs.revisions().chain(needs.records()) {
-            keep(&reader, id, &mut live)?;
+            live.insert(id);
         }
         for (id, _) in needs.trees() {
-            keep(&reader, id, &mut live)?;
-            for stored in snapshot::read_tree(&reader, &id)?.objects() {
-                keep(&reader, stored.object, &mut live)?;
-            }
+            live.insert(id);
+            live.extend(snapshot::read_tree(&reader, &id)?.objects().map(|stored| stored.object));
         }
+        // Neighbours in the index are looked up together.
+        let mut named: Vec<ObjectId> = live.iter().copied().collect();
+        named.sort_unstable();
+        reader.references_of(&named, &mut |needed| {
+            live.insert(needed);
+        })?;
         let mut forgotten = Vec::new();
         for (output, change) in self.ledger.memo_outputs()? {
             if !needs.has_tree(&output) {
@@ -304,17 +304,13 @@ impl Repo {
             None => Ok(()),
         }
     }
+}
 
-    /// How much of a pack is needed.
-    fn weigh(&self, pack: PackId, bytes: u64, live: &HashSet<ObjectId>) -> Result<PackEntry, RepoError> {
-        let records = self.ledger.records_of(&pack)?;
-        let live = records.iter().filter(|(id, _)| live.contains(id));
-        let live_bytes: u64 =
-            live.map(|(_, location)| location.stored_bytes.saturating_add(RECORD_OVERHEAD_BYTES)).sum();
-        // Header and footer are nobody's.
-        let dead_bytes = if live_bytes == 0 { bytes } else { bytes.saturating_sub(live_bytes + 80) };
-        Ok(PackEntry { pack, bytes, live_bytes, dead_bytes })
-    }
+/// How much of a pack is needed.
+fn weigh(pack: PackId, bytes: u64, live_bytes: u64) -> PackEntry {
+    // Header and footer are nobody's.
+    let dead_bytes = if live_bytes == 0 { bytes } else { bytes.saturating_sub(live_bytes + 80) };
+    PackEntry { pack, bytes, live_bytes, dead_bytes }
 }
 
 /// How many packs from the first on go into one new pack.

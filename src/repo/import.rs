@@ -46,6 +46,8 @@ pub struct ImportOptions<'a> {
     pub compression: Compression,
     /// The revision whose tensors new ones may be stored as differences to; the ref's own without it.
     pub base: Option<&'a str>,
+    /// Bounds on what the file may ask of memory and time.
+    pub limits: Limits,
 }
 
 /// What an import did.
@@ -111,8 +113,8 @@ impl Repo {
     /// # Errors
     ///
     /// If it cannot be read or is not sound.
-    pub fn check_importable(path: &Path, format: Option<Format>) -> Result<(), RepoError> {
-        read_file(path, format).map(drop)
+    pub fn check_importable(path: &Path, format: Option<Format>, limits: &Limits) -> Result<(), RepoError> {
+        read_file(path, format, limits).map(drop)
     }
 
     /// Takes a file or folder into the store as a new revision of a ref, and makes that ref HEAD.
@@ -135,7 +137,7 @@ impl Repo {
             return Err(RepoError::NotABranch { name: name.to_string(), found: "tag" });
         }
         self.keep_out_of(&path)?;
-        let FileRead { input, before, scanned, graph } = read_file(&path, options.format)?;
+        let FileRead { input, before, scanned, graph } = read_file(&path, options.format, &options.limits)?;
         let source = input.source();
 
         let catalogue = self.find_catalogue(row.as_ref(), options.catalogue)?;
@@ -144,10 +146,10 @@ impl Repo {
             None => None,
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
-        let applied = applied_list(&path, &graph, options, catalogue.as_ref(), known)?;
+        let applied = applied_list(&path, &graph, options, catalogue.as_deref(), known)?;
         let unlisted = match &applied {
             Some(_) => Vec::new(),
-            None => list_keys(catalogue.as_ref()).collect(),
+            None => list_keys(catalogue.as_deref()).collect(),
         };
 
         let reading = self.ledger.reading()?;
@@ -174,8 +176,8 @@ impl Repo {
                     format: snapshot.tree.format.clone(),
                     file: Some(snapshot.file),
                     file_bytes: source.bytes(),
-                    tensors: snapshot.tree.tensors.len() as u64,
-                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_ref()),
+                    tensors: super::whole::count(&snapshot.tree),
+                    steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_deref()),
                     applied,
                     actor: context.actor.to_owned(),
                     created: at,
@@ -230,7 +232,7 @@ impl Repo {
 
         let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
         drop(graph);
-        let cautions = super::scan::cautions(&path, &Limits::default());
+        let cautions = super::scan::cautions(&path, &options.limits);
         let mut warn = |code: &str, message| warnings.push(Warning { code: code.to_owned(), message });
         if let Some(what) = cautions.dangerous {
             let why = "it is kept as data, but loading it is dangerous, `ckstore scan` tells why";
@@ -240,7 +242,7 @@ impl Repo {
             let why = "it is kept as data, but no program writes pickles so: loading it may fail, or take very long";
             warn("W_ODD_PICKLE", format!("{why}: {what}"));
         }
-        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_ref());
+        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_deref());
         Ok(ImportReport {
             ref_name: name,
             revision: id,
@@ -311,11 +313,11 @@ struct FileRead {
     graph: Graph,
 }
 
-fn read_file(path: &Path, format: Option<Format>) -> Result<FileRead, RepoError> {
-    let (input, before) = Input::open(path)?;
-    let scanned = input.scan(path, format)?;
+fn read_file(path: &Path, format: Option<Format>, limits: &Limits) -> Result<FileRead, RepoError> {
+    let (input, before) = Input::open(path, limits)?;
+    let scanned = input.scan(path, format, limits)?;
     let failed = |source: FormatError| RepoError::Format { path: path.to_owned(), source };
-    let graph = format::decode(&scanned.outline, &Limits::default()).map_err(failed)?;
+    let graph = format::decode(&scanned.outline, limits).map_err(failed)?;
     Ok(FileRead { input, before, scanned, graph })
 }
 

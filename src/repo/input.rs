@@ -21,10 +21,10 @@ pub(super) enum Input {
 
 impl Input {
     /// Opens what is at a path, and says how it was at that moment.
-    pub fn open(path: &Path) -> Result<(Input, Stamp), RepoError> {
+    pub fn open(path: &Path, limits: &Limits) -> Result<(Input, Stamp), RepoError> {
         let metadata = fs::metadata(path).map_err(RepoError::io("open", path))?;
         if metadata.is_dir() {
-            let folder = FolderSource::open(path, Limits::default().entries)?;
+            let folder = FolderSource::open(path, limits.entries)?;
             if folder.entries().is_empty() {
                 return Err(RepoError::EmptyFile { path: path.to_owned() });
             }
@@ -51,18 +51,17 @@ impl Input {
     }
 
     /// Finds out what it is made of.
-    pub fn scan(&self, path: &Path, format: Option<Format>) -> Result<Scanned, RepoError> {
-        let limits = Limits::default();
+    pub fn scan(&self, path: &Path, format: Option<Format>, limits: &Limits) -> Result<Scanned, RepoError> {
         let path = || path.to_owned();
         let scanned = match self {
             Input::File(_) if format == Some(Format::Folder) => {
                 return Err(RepoError::NotAFolder { path: path() });
             }
-            Input::File(source) => format::scan(source, format, &limits),
+            Input::File(source) => format::scan(source, format, limits),
             Input::Folder(_) if format.is_some_and(|format| format != Format::Folder) => {
                 return Err(RepoError::NotAFile { path: path(), what: "a directory" });
             }
-            Input::Folder(source) => format::scan_folder(source, &limits),
+            Input::Folder(source) => format::scan_folder(source, limits),
         };
         scanned.map_err(|source| RepoError::Format { path: path(), source })
     }
@@ -93,7 +92,7 @@ impl Input {
 pub(super) fn stamp_of(path: &Path) -> Result<Stamp, RepoError> {
     let metadata = fs::metadata(path).map_err(RepoError::io("read", path))?;
     if metadata.is_dir() {
-        return Ok(stamp_of_folder(&FolderSource::open(path, Limits::default().entries)?));
+        return Ok(stamp_of_folder(&FolderSource::open(path, Limits::NONE.entries)?));
     }
     Ok(Stamp::of(&metadata))
 }

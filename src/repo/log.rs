@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -214,7 +215,7 @@ impl Repo {
             })
             .collect();
         // Most refs share one catalogue, which takes longer to load than all the rest.
-        let mut catalogues: HashMap<PathBuf, Option<Catalogue>> = HashMap::new();
+        let mut catalogues: HashMap<PathBuf, Option<Arc<Catalogue>>> = HashMap::new();
         for row in self.ledger.refs()?.into_iter().filter(|row| row.kind == RefKind::Branch) {
             let catalogue = match catalogues.entry(self.catalogue_directory(Some(&row), source)?) {
                 Entry::Occupied(known) => known.into_mut(),

@@ -5,12 +5,16 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::format::convert::tensor_of;
-use crate::format::{Format, WholeTensor, folder_piece, whole_tensor};
+use crate::format::{Format, WholeTensor, whole_tensor};
 use crate::object::ObjectId;
+use crate::progress::Progress;
 use crate::snapshot::{self, Tree};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
+use super::numbers::View;
+use super::summary::gather_all;
+use super::whole::{Listed, is_sharded, whole_tensors};
 use super::{Repo, RepoError};
 
 /// The tensors of a revision.
@@ -35,19 +39,42 @@ impl Repo {
     pub fn ls(&self, name: Option<&str>) -> Result<LsReport, RepoError> {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
+        let tensors = self.listed(&tree)?.into_iter().map(|listed| listed.entry).collect();
+        Ok(report(id, tree, tensors))
+    }
+
+    /// As [`ls`](Repo::ls), and reads the tensors frame by frame to tell what their numbers are like.
+    ///
+    /// # Errors
+    ///
+    /// As [`ls`](Repo::ls), and if a frame is damaged.
+    pub fn ls_with_stats(&self, name: Option<&str>, progress: &dyn Progress) -> Result<LsReport, RepoError> {
+        let _reading = self.ledger.reading()?;
+        let id = self.revision_named(name.unwrap_or("HEAD"))?;
+        let tree = self.tree_of(&id)?;
+        let listed = self.listed(&tree)?;
+        let reader = self.reader();
+        progress.begin("reading tensors", listed.iter().map(|listed| listed.entry.bytes).sum());
+        let mut tensors = Vec::with_capacity(listed.len());
+        for Listed { mut entry, views } in listed {
+            entry.stats = gather_all(&reader, &views, progress)?;
+            tensors.push(entry);
+        }
+        progress.end();
+        Ok(report(id, tree, tensors))
+    }
+
+    /// The tensors of a tree.
+    fn listed(&self, tree: &Tree) -> Result<Vec<Listed>, RepoError> {
         let has_objects = Format::from_name(&tree.format).is_some_and(|format| {
-            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchRow)
+            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchTar | Format::TorchRow)
                 || format.keeps_objects()
         });
-        let tensors = if has_objects && !is_sharded(&tree) {
-            let (graph, _) = snapshot::read_graph(&self.reader(), &tree)?;
-            tensors_of(&graph)
-        } else {
-            whole_tensors(&tree)
-        };
-        let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
-        let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
-        Ok(LsReport { revision: id, format: tree.format, tensors, bytes })
+        if has_objects && !is_sharded(tree) {
+            let (graph, _) = snapshot::read_graph(&self.reader(), tree)?;
+            return Ok(tensors_of(tree, &graph));
+        }
+        Ok(whole_tensors(tree))
     }
 
     /// The tree of a revision.
@@ -57,18 +84,15 @@ impl Repo {
     }
 }
 
-fn view(tree: &Tree) -> Option<&str> {
-    tree.attributes.get("view").map(String::as_str)
-}
-
-/// Whether tensors can lie in pieces.
-fn is_sharded(tree: &Tree) -> bool {
-    tree.tensors.iter().any(|tensor| folder_piece(view(tree), &tensor.path).is_some())
+fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>) -> LsReport {
+    let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
+    let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
+    LsReport { revision, format: tree.format, tensors, bytes }
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
-fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
-    let mut tensors: Vec<TensorEntry> = Vec::new();
+fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
+    let mut tensors: Vec<Listed> = Vec::new();
     let mut first: HashMap<NodeId, usize> = HashMap::new();
     let mut within: Option<Path> = None;
     for place in walk(graph) {
@@ -77,7 +101,10 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
             if let (Some(tensor), Some(whole)) = (graph.as_tensor(place.node), tensors.last_mut())
                 && !place.repeated
             {
-                whole.bytes = whole.bytes.saturating_add(tensor.bytes().unwrap_or_default());
+                whole.entry.bytes = whole.entry.bytes.saturating_add(tensor.bytes().unwrap_or_default());
+                if whole.entry.kind == "parameter" {
+                    whole.views.extend(View::of_graph(tree, tensor));
+                }
             }
             continue;
         }
@@ -85,13 +112,14 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
         let node = tensor_of(graph, place.node).unwrap_or(place.node);
         if place.repeated {
             if let Some(known) = first.get(&node).and_then(|known| tensors.get(*known)) {
-                let same =
+                let known = &known.entry;
+                let entry =
                     TensorEntry { path: place.path, same_as: Some(known.path.clone()), ..known.clone() };
-                tensors.push(same);
+                tensors.push(Listed { entry, views: Vec::new() });
             }
         } else if let Some(tensor) = graph.as_tensor(place.node) {
             first.insert(place.node, tensors.len());
-            tensors.push(TensorEntry {
+            let entry = TensorEntry {
                 path: place.path,
                 dtype: tensor.dtype,
                 shape: tensor.shape.clone(),
@@ -99,7 +127,9 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
                 pieces: 0,
                 kind: String::new(),
                 same_as: None,
-            });
+                stats: None,
+            };
+            tensors.push(Listed { entry, views: View::of_graph(tree, tensor).into_iter().collect() });
         } else if let Some(WholeTensor { dtype, shape, kind }) = whole_tensor(graph, place.node) {
             first.insert(place.node, tensors.len());
             let has_parts = kind.starts_with("sparse") || matches!(kind.as_str(), "nested" | "parameter");
@@ -111,7 +141,7 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
                 _ => elements.saturating_mul(dtype.item_bytes()),
             };
             within = Some(place.path.clone());
-            tensors.push(TensorEntry {
+            let entry = TensorEntry {
                 path: place.path,
                 dtype,
                 shape,
@@ -119,36 +149,14 @@ fn tensors_of(graph: &Graph) -> Vec<TensorEntry> {
                 pieces: 0,
                 kind,
                 same_as: None,
-            });
+                stats: None,
+            };
+            tensors.push(Listed { entry, views: Vec::new() });
         }
     }
-    for tensor in &mut tensors {
+    for Listed { entry: tensor, .. } in &mut tensors {
         tensor.path = tensor.path.torch_name();
         tensor.same_as = tensor.same_as.take().map(|path| path.torch_name());
-    }
-    tensors
-}
-
-/// The tensors of a tree; one that lies in pieces is one tensor, as large as its pieces reach.
-fn whole_tensors(tree: &Tree) -> Vec<TensorEntry> {
-    let mut tensors: Vec<TensorEntry> = Vec::with_capacity(tree.tensors.len());
-    for tensor in &tree.tensors {
-        let entry = TensorEntry::from(tensor);
-        let piece =
-            folder_piece(view(tree), &tensor.path).filter(|(_, begin)| begin.len() == entry.shape.len());
-        let Some((path, begin)) = piece else {
-            tensors.push(entry);
-            continue;
-        };
-        let ends = begin.iter().zip(&entry.shape).map(|(begin, extent)| begin.saturating_add(*extent));
-        match tensors.last_mut() {
-            Some(last) if last.path == path && last.shape.len() == begin.len() => {
-                last.shape.iter_mut().zip(ends).for_each(|(extent, end)| *extent = end.max(*extent));
-                last.bytes = last.bytes.saturating_add(entry.bytes);
-                last.pieces += 1;
-            }
-            _ => tensors.push(TensorEntry { path, shape: ends.collect(), pieces: 1, ..entry }),
-        }
     }
     tensors
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::durable;
 use crate::ledger::Ledger;
@@ -12,6 +13,7 @@ use crate::object::ObjectId;
 use crate::store::{Reader, Store};
 
 use super::RepoError;
+use super::catalogues::Catalogues;
 use super::lock::Lock;
 
 /// Name of the directory that holds a store.
@@ -31,6 +33,8 @@ pub struct Repo {
     pub(super) ledger: Ledger,
     /// Stored scripts that were read, by their objects and names: thousands of refs may have been through one.
     pub(super) scripts: RefCell<HashMap<(ObjectId, String), Option<Migration>>>,
+    /// Catalogues that are loaded already, where somebody keeps them.
+    pub(super) catalogues: Option<Arc<Catalogues>>,
 }
 
 impl Repo {
@@ -111,7 +115,7 @@ impl Repo {
 
     /// A store whose parts are open.
     pub(super) fn assemble(directory: PathBuf, store: Store, ledger: Ledger) -> Repo {
-        Repo { directory, store, ledger, scripts: RefCell::default() }
+        Repo { directory, store, ledger, scripts: RefCell::default(), catalogues: None }
     }
 
     /// The directory that holds the store.

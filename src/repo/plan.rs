@@ -1,5 +1,7 @@
 //! What a checkout would do.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::ledger::RefRow;
@@ -57,7 +59,7 @@ pub(super) struct Planned {
     pub row: RefRow,
     pub revision: Revision,
     pub lineage: Lineage,
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     pub plan: Plan,
 }
 
@@ -106,7 +108,7 @@ impl Repo {
     pub(super) fn planned_for(
         &self,
         row: RefRow,
-        catalogue: Catalogue,
+        catalogue: Arc<Catalogue>,
         target: &resolver::Target,
         rules: &resolver::Options,
     ) -> Result<Planned, RepoError> {

@@ -100,8 +100,8 @@ impl Repo {
         let unread = |source| RepoError::Format { path: output.clone(), source };
         let file = File::open(&output).map_err(RepoError::io("read", &output))?;
         let source = FileSource::new(file).map_err(RepoError::io("read", &output))?;
-        let scanned = format::scan(&source, Some(Format::TorchZip), &Limits::default()).map_err(unread)?;
-        let mut after = format::decode(&scanned.outline, &Limits::default()).map_err(unread)?;
+        let scanned = format::scan(&source, Some(Format::TorchZip), &Limits::NONE).map_err(unread)?;
+        let mut after = format::decode(&scanned.outline, &Limits::NONE).map_err(unread)?;
         let mut writer = self.store.writer(&self.ledger);
         let taken =
             snapshot::write_file(&source, &scanned, &after, Some(&tree), &mut writer, context.progress)?;

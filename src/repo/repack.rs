@@ -115,16 +115,14 @@ impl Repo {
             plan.bytes += fs::metadata(self.store.pack_path(pack)).map_or(0, |file| file.len());
         }
         plan.bytes += plan.gc.temporary.iter().map(|file| file.bytes).sum::<u64>();
-        for (pack, _) in self.ledger.packs()? {
-            for (id, location) in self.ledger.records_of(&pack)? {
-                if plan.gc.live.contains(&id) {
-                    plan.live_bytes += location.stored_bytes + super::gc::RECORD_OVERHEAD_BYTES;
-                    // A list says the length of its whole object, whose frames are counted.
-                    let is_list = location.codec == crate::store::Codec::Frames.number();
-                    plan.raw_bytes += if is_list { 0 } else { location.raw_bytes };
-                }
+        self.ledger.each_object(&mut |id, location| {
+            if plan.gc.live.contains(&id) {
+                plan.live_bytes += location.stored_bytes + super::gc::RECORD_OVERHEAD_BYTES;
+                // A list says the length of its whole object, whose frames are counted.
+                let is_list = location.codec == crate::store::Codec::Frames.number();
+                plan.raw_bytes += if is_list { 0 } else { location.raw_bytes };
             }
-        }
+        })?;
         plan.dead_bytes = plan.bytes.saturating_sub(plan.live_bytes);
         Ok(plan)
     }
@@ -239,10 +237,7 @@ impl Repo {
         let gone = indexed.iter().map(|(pack, _)| pack).filter(|pack| !stays(pack));
         gone.into_iter().try_for_each(|pack| change.remove_pack(pack))?;
         change.commit()?;
-        for pack in old.iter().filter(|pack| !stays(pack)) {
-            self.remove_pack_file(*pack)?;
-            report.removed_packs += 1;
-        }
+        report.removed_packs = self.store.remove_packs(old.iter().copied().filter(|pack| !stays(pack)))?;
         for file in &gc.temporary {
             let path = PathBuf::from(&file.path);
             fs::remove_file(&path).map_err(RepoError::io("remove", &path))?;

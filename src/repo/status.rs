@@ -109,7 +109,7 @@ impl Repo {
     ) -> Result<StatusReport, RepoError> {
         let row = self.branch_named(name)?;
         let catalogue = self.find_catalogue(Some(&row), source)?;
-        self.standing_of(row, catalogue.as_ref())
+        self.standing_of(row, catalogue.as_deref())
     }
 
     /// As [`status`](Repo::status), of this ref against this catalogue.

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::value::{Graph, Kind, NodeId, Tail};
+use crate::format::convert::tensor_of;
+use crate::format::{WholeTensor, whole_tensor};
+use crate::value::{Dtype, Graph, Kind, NodeId, Tail};
 
 /// Containers inside each other beyond this many are cut off.
 const MAX_DEPTH: usize = 32;
@@ -34,6 +36,7 @@ fn json_at(graph: &Graph, id: NodeId, depth: usize) -> Value {
             Value::Array(items.map(|item| json_at(graph, item, depth + 1)).collect())
         }
         Kind::Dict => json_items(graph, id, depth),
+        _ if whole_of(graph, id).is_some() => json!(describe(graph, id)),
         _ if !graph.node(id).tail.is_empty() && graph.class_of(id).is_some() => {
             let mut out = Map::new();
             out.insert("class".into(), json!(describe(graph, id)));
@@ -55,6 +58,14 @@ fn json_items(graph: &Graph, id: NodeId, depth: usize) -> Value {
     let items = graph.items(id).into_iter().take(MAX_ITEMS);
     let pair = |(key, value)| (text_of(graph, key), json_at(graph, value, depth + 1));
     Value::Object(items.map(pair).collect())
+}
+
+/// The tensor that a call rebuilds, if it is such a call.
+fn whole_of(graph: &Graph, id: NodeId) -> Option<WholeTensor> {
+    whole_tensor(graph, id).or_else(|| {
+        let tensor = graph.as_tensor(tensor_of(graph, id).filter(|tensor| *tensor != id)?)?;
+        Some(WholeTensor { dtype: tensor.dtype, shape: tensor.shape.clone(), kind: "parameter".to_owned() })
+    })
 }
 
 /// A value on one line.
@@ -84,16 +95,22 @@ pub(super) fn describe(graph: &Graph, id: NodeId) -> String {
         Kind::Str(text) => format!("{text:?}"),
         Kind::SurrogateStr(bytes) | Kind::Str8(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
         Kind::Bytes(bytes) | Kind::ByteArray(bytes) => format!("{} bytes", bytes.len()),
-        Kind::Tensor(tensor) => format!("tensor {} {:?}", tensor.dtype, tensor.shape),
+        Kind::Tensor(tensor) => describe_tensor(tensor.dtype, &tensor.shape),
         Kind::Global { module, name } => format!("{module}.{name}"),
         Kind::Storage(storage) => format!("storage of {} elements", storage.elements),
         Kind::Tuple(items) => format!("tuple of {}", items.len()),
         Kind::List => format!("list of {}", graph.elements(id).count()),
         Kind::Dict => format!("dict of {}", graph.items(id).len()),
         Kind::Set | Kind::FrozenSet(_) => "set".into(),
-        _ => match graph.class_of(id) {
-            Some((module, name)) => format!("{module}.{name}"),
-            None => "object".into(),
+        _ => match (whole_of(graph, id), graph.class_of(id)) {
+            (Some(WholeTensor { dtype, shape, kind }), _) => format!("tensor {dtype} {shape:?} {kind}"),
+            (None, Some((module, name))) => format!("{module}.{name}"),
+            (None, None) => "object".into(),
         },
     }
+}
+
+/// What a tensor is, on one line.
+pub(super) fn describe_tensor(dtype: Dtype, shape: &[u64]) -> String {
+    format!("tensor {dtype} {shape:?}")
 }

@@ -63,7 +63,7 @@ impl Repo {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FileState::Missing),
             Err(error) => return Err(RepoError::io("read", path)(error)),
         }
-        let (input, stamp) = match Input::open(path) {
+        let (input, stamp) = match Input::open(path, &Limits::NONE) {
             Ok(opened) => opened,
             // What could never be imported is not stored.
             Err(RepoError::Folder(_) | RepoError::EmptyFile { .. }) => return Ok(FileState::Unknown),
@@ -99,7 +99,7 @@ impl Repo {
         progress: &dyn Progress,
     ) -> Result<FileState, RepoError> {
         let limits = Limits::default();
-        let Ok(scanned) = input.scan(path, None) else { return Ok(FileState::Unknown) };
+        let Ok(scanned) = input.scan(path, None, &limits) else { return Ok(FileState::Unknown) };
         if scanned.outline.format == Format::Bytes {
             return Ok(FileState::Unknown);
         }

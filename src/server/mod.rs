@@ -32,6 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::face::failure::Failure;
+use crate::format::Limits as FileLimits;
 use crate::migration::engine::{Limits, Worker};
 use crate::progress::Silent;
 use crate::repo::{CatalogueSource, Context};
@@ -68,6 +69,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// Largest upload, in bytes.
     pub max_upload_bytes: u64,
+    /// Bounds on what an upload may ask of memory and time.
+    pub file_limits: FileLimits,
     /// Whether requests are not logged.
     pub quiet: bool,
     /// What operations are told.
@@ -95,6 +98,7 @@ struct Shared {
     downloads: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     max_upload_bytes: u64,
+    file_limits: FileLimits,
     quiet: bool,
     world: World,
 }
@@ -145,6 +149,7 @@ pub fn serve(
         downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         max_upload_bytes: settings.max_upload_bytes,
+        file_limits: settings.file_limits,
         quiet: settings.quiet,
         world: settings.world,
     });

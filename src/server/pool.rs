@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::repo::{Repo, RepoError};
+use crate::repo::{Catalogues, Repo, RepoError};
 
 use super::problem::Problem;
 
@@ -35,6 +35,7 @@ pub enum Weight {
 /// Open stores, and places to work with them.
 pub struct Pool {
     directory: PathBuf,
+    catalogues: Arc<Catalogues>,
     idle: Mutex<Vec<Repo>>,
     light: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
@@ -44,7 +45,13 @@ impl Pool {
     /// A pool for the store in `directory`.
     pub fn new(directory: PathBuf) -> Pool {
         let places = |count| Arc::new(Semaphore::new(count));
-        Pool { directory, idle: Mutex::default(), light: places(LIGHT), heavy: places(HEAVY) }
+        Pool {
+            directory,
+            catalogues: Arc::new(Catalogues::new(SystemTime::now)),
+            idle: Mutex::default(),
+            light: places(LIGHT),
+            heavy: places(HEAVY),
+        }
     }
 
     /// The directory of the store.
@@ -96,7 +103,12 @@ impl Pool {
 
     fn open(&self) -> Result<Repo, RepoError> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        idle.map_or_else(|| Repo::open(&self.directory), Ok)
+        if let Some(repo) = idle {
+            return Ok(repo);
+        }
+        let mut repo = Repo::open(&self.directory)?;
+        repo.share_catalogues(Arc::clone(&self.catalogues));
+        Ok(repo)
     }
 }
 

@@ -165,6 +165,7 @@ fn receive(
             keep_head: false,
             compression: Default::default(),
             base: None,
+            limits: shared.file_limits.clone(),
         };
         let imported = shared.with_context(|context| repo.import(&options, context));
         imported.map_err(|error| Problem::from(error).call(file.path(), "the upload"))

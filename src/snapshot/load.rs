@@ -65,7 +65,7 @@ pub fn read_outline(reader: &Reader<'_>, tree: &Tree) -> Result<Outline, Snapsho
 /// As [`read_outline`], and if the skeleton does not decode.
 pub fn read_graph(reader: &Reader<'_>, tree: &Tree) -> Result<(Graph, Outline), SnapshotError> {
     let outline = read_outline(reader, tree)?;
-    let graph = format::decode(&outline, &Limits::default())?;
+    let graph = format::decode(&outline, &Limits::NONE)?;
     Ok((graph, outline))
 }
 

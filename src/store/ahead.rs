@@ -57,10 +57,8 @@ impl Ahead {
             &sender,
             Decoder::new,
             |decoder, (number, chain, to, mut frame): Job| {
-                let result = match to {
-                    None => chain.read(&mut frame, decoder).map(|()| None),
-                    Some((target, at)) => target.write(&chain, at, &mut frame, decoder).map(Some),
-                };
+                let to = to.as_ref().map(|(target, at)| (target.as_ref(), *at));
+                let result = read_piece(&chain, to, &mut frame, decoder);
                 Some(Some((number, frame, result)))
             },
             || None,
@@ -113,9 +111,22 @@ impl Ahead {
     }
 }
 
+/// Reads a piece into `frame`, and writes it where that is wanted.
+pub(super) fn read_piece(
+    chain: &Chain,
+    to: Option<(&Target, u64)>,
+    frame: &mut Frame,
+    decoder: &mut Decoder,
+) -> Result<Written, StoreError> {
+    match to {
+        None => chain.read(frame, decoder).map(|()| None),
+        Some((target, at)) => target.write(chain, at, frame, decoder).map(Some),
+    }
+}
+
 impl Target {
     /// Where a piece of an object begins in the file.
-    fn start(&self, place: usize, chain: &Chain) -> u64 {
+    pub fn start(&self, place: usize, chain: &Chain) -> u64 {
         let within = match chain.record().part {
             Part::Object => 0,
             Part::Frame { position } => position,

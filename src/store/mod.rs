@@ -231,20 +231,26 @@ impl Store {
         PackFile::open(id, &self.pack_path(id))
     }
 
-    /// Deletes a pack.
+    /// Deletes packs, and returns how many there were. Those that are not there are passed over.
     ///
     /// # Errors
     ///
-    /// [`StoreError::PackMissing`] if there is none, [`StoreError::Write`] if it cannot be deleted.
-    pub fn remove_pack(&self, id: PackId) -> Result<(), StoreError> {
-        let path = self.pack_path(id);
-        match fs::remove_file(&path).and_then(|()| crate::durable::sync_directory(&self.packs)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::PackMissing { pack: id })
+    /// [`StoreError::Write`] if one cannot be deleted; those before it are gone then.
+    pub fn remove_packs(&self, ids: impl IntoIterator<Item = PackId>) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for id in ids {
+            let path = self.pack_path(id);
+            match fs::remove_file(&path) {
+                Ok(()) => removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StoreError::Write { path, source }),
             }
-            Err(source) => Err(StoreError::Write { path, source }),
-            Ok(()) => Ok(()),
         }
+        if removed > 0 && self.sync {
+            let failed = |source| StoreError::Write { path: self.packs.clone(), source };
+            crate::durable::sync_directory(&self.packs).map_err(failed)?;
+        }
+        Ok(removed)
     }
 
     /// Where a pack lies, or would lie.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::object::{Locate, Location, ObjectId, PackId};
 
 use super::Store;
-use super::ahead::{Ahead, Piece, PieceSink, Target};
+use super::ahead::{Ahead, Piece, PieceSink, Target, read_piece};
 use super::codec::Codec;
 use super::decode::Decoder;
 use super::delta::{Head, MAX_DEPTH};
@@ -38,6 +38,12 @@ pub(super) const LOOKUPS: usize = 256;
 
 /// Records whose places a reader remembers, as long as they are not more.
 const MAX_FOUND: usize = 16 * LOOKUPS;
+
+/// Names that are looked up at once where a whole store is gone through.
+const SWEEP: usize = 1 << 14;
+
+/// So much is read before threads are started for the rest.
+const LITTLE_BYTES: u64 = 1 << 20;
 
 /// Packs that a reader keeps open.
 const OPEN_PACKS: usize = 64;
@@ -69,6 +75,15 @@ impl ObjectReader<'_, '_> {
     /// Length of the object in bytes.
     pub fn bytes(&self) -> u64 {
         self.found.bytes()
+    }
+
+    /// Fills `buffer` with the object's bytes from `offset` on. Only the frames there are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::read_range`].
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        self.reader.fill(&self.id, &self.found, offset, buffer)
     }
 }
 
@@ -125,9 +140,37 @@ impl<'a> Reader<'a> {
     /// As [`read`](Reader::read).
     pub fn references(&self, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
         let record = self.locate(*id, Part::Object)?;
+        self.references_at(record)
+    }
+
+    /// As [`references`](Reader::references) of many objects, each of which may come several times. Those that are
+    /// sorted are found quickest.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Reader::read).
+    pub fn references_of(&self, ids: &[ObjectId], see: &mut dyn FnMut(ObjectId)) -> Result<(), StoreError> {
+        for ids in ids.chunks(SWEEP) {
+            let found = ids.iter().zip(self.index.locate_many(ids)?);
+            let records = found.map(|(id, location)| match location {
+                Some(location) => Ok(Record { id: *id, part: Part::Object, location }),
+                None => Err(StoreError::Missing { id: *id }),
+            });
+            let mut records = records.collect::<Result<Vec<_>, _>>()?;
+            // In the order in which they lie on the disk.
+            records.sort_unstable_by_key(|record| (record.location.pack, record.location.offset));
+            for record in records {
+                self.references_at(record)?.into_iter().for_each(&mut *see);
+            }
+        }
+        Ok(())
+    }
+
+    fn references_at(&self, record: Record) -> Result<Vec<ObjectId>, StoreError> {
+        let id = record.id;
         let pack = self.pack(record.location.pack)?;
         // The header is asked too: an index that is wrong here would let live frames be deleted.
-        let record = pack.part(*id, record.location)?;
+        let record = pack.part(id, record.location)?;
         if record.location.codec != Codec::Frames.number() {
             return self.bases(record);
         }
@@ -501,9 +544,39 @@ impl<'a> Reader<'a> {
         target: Option<&Arc<Target>>,
         sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
-        let mut ahead = self.ahead.take().unwrap_or_else(Ahead::start);
+        let ahead = self.ahead.take();
+        if ahead.is_none() && !self.run_here(pieces, target, sink)? {
+            return Ok(());
+        }
+        let mut ahead = ahead.unwrap_or_else(Ahead::start);
         let result = ahead.run(pieces, target, sink);
         self.ahead.set(Some(ahead));
+        result
+    }
+
+    /// As [`run_ahead`](Reader::run_ahead), the first pieces on this thread: to start others for little takes longer.
+    /// Says whether there may be more.
+    fn run_here(
+        &self,
+        pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
+        target: Option<&Arc<Target>>,
+        sink: &mut PieceSink<'_>,
+    ) -> Result<bool, StoreError> {
+        let (mut frame, mut decoder) = self.own.take().unwrap_or_else(|| (Frame::default(), Decoder::new()));
+        let mut read_bytes = 0;
+        let mut run = || {
+            while read_bytes < LITTLE_BYTES {
+                let Some(piece) = pieces.next() else { return Ok(false) };
+                let (place, id, chain) = piece?;
+                read_bytes += chain.record().location.raw_bytes;
+                let to = target.map(|target| (target.as_ref(), target.start(place, &chain)));
+                let written = read_piece(&chain, to, &mut frame, &mut decoder)?;
+                sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })?;
+            }
+            Ok(true)
+        };
+        let result = run();
+        self.own.set(Some((frame, decoder)));
         result
     }
 }

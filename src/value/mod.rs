@@ -2,6 +2,7 @@
 
 mod dtype;
 mod graph;
+pub mod narrow;
 mod path;
 mod tensor;
 mod walk;

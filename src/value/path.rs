@@ -61,6 +61,9 @@ impl Path {
     /// The place as torch names it: `_modules/head/_modules/0/_parameters/weight` of a pickled module is
     /// `head.0.weight`, and an attribute of a module inside of it is `head.0.in_features`.
     pub fn torch_name(&self) -> Path {
+        if !["_modules", "_parameters", "_buffers"].iter().any(|word| self.0.contains(word)) {
+            return self.clone();
+        }
         let mut out = Path::root();
         let mut module: Option<String> = None;
         let mut steps = self.steps().peekable();

@@ -115,4 +115,5 @@ def main():
         sys.exit(f"{len(wrong)} cases differ")
 
 
-main()
+if __name__ == "__main__":
+    main()

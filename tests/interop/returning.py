@@ -36,7 +36,7 @@ def migrate(ckpt):
 NOT_LOADED = {"malicious"}
 
 # Formats of torch that come back as they were, and are refused a change: a module's code is in them, or other shards.
-READ_ONLY = {"torch-archive", "torch-row"}
+READ_ONLY = {"torch-archive", "torch-row", "torch-tar"}
 
 
 class Outcome:

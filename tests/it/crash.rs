@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ckstore::ledger::{Ledger, StepStatus};
+use ckstore::ledger::{GENESIS, Ledger, StepStatus};
 use ckstore::migration::engine::{Limits, Worker};
 use ckstore::migration::resolver::Target;
 use ckstore::object::ObjectId;
@@ -98,13 +98,67 @@ const SCENARIOS: &[Scenario] = &[
         destination: Some("hf-bin"),
     },
     Scenario {
+        name: "migration of a collection",
+        prepare: &[
+            &["import", "a.ckpt"],
+            &["import", "models.jsonl", "--collection", "models", "--catalogue", "scripts"],
+        ],
+        meddle: |_| (),
+        command: &["migrate", "models", "up", "--to", "owner"],
+        destination: None,
+    },
+    Scenario {
+        name: "rollback of a collection",
+        prepare: &[
+            &["import", "a.ckpt"],
+            &["import", "models.jsonl", "--collection", "models", "--catalogue", "scripts"],
+            &["migrate", "models", "up"],
+        ],
+        meddle: |_| (),
+        command: &["migrate", "models", "down", "--to", "owner"],
+        destination: None,
+    },
+    Scenario {
         name: "gc",
         prepare: &[&["import", "a.ckpt"], &["checkout", "--version", "0.8.3"]],
         meddle: leave_garbage,
         command: &["gc"],
         destination: None,
     },
+    Scenario {
+        name: "repack",
+        prepare: &[&["import", "a.ckpt", "--compression", "none"], &["checkout", "--version", "0.8.3"]],
+        meddle: leave_garbage,
+        command: &["repack"],
+        destination: None,
+    },
 ];
+
+/// Documents, and two migrations of them: one changes, adds and removes, the other changes and leaves.
+fn write_models(home: &Path) {
+    fs::create_dir(home.join("scripts")).unwrap();
+    fs::write(home.join("models.jsonl"), "{\"_id\": 1}\n{\"_id\": 2, \"a\": 1}\n{\"_id\": 3, \"a\": 2}\n")
+        .unwrap();
+    let head = "from exodusutils.migration.base_migration import BaseMigration\n\n\nclass Migration(BaseMigration):\n";
+    for (name, up, down) in [
+        (
+            "Migration_1000_owner",
+            "collection.update_many({}, {'$set': {'owner': 'ada'}}); collection.delete_one({'_id': 1}); \
+             collection.insert_one({'_id': 4})",
+            "pass",
+        ),
+        (
+            "Migration_2000_rename",
+            "collection.update_many({}, {'$rename': {'a': 'b'}})",
+            "collection.update_many({}, {'$rename': {'b': 'a'}})",
+        ),
+    ] {
+        let text = format!(
+            "{head}    def up(self, collection):\n        {up}\n\n    def down(self, collection):\n        {down}\n"
+        );
+        fs::write(home.join("scripts").join(format!("{name}.py")), text).unwrap();
+    }
+}
 
 /// Half of a pack that is needed and half that is not, a pack that nobody knows, a file.
 fn leave_garbage(home: &Path) {
@@ -173,7 +227,11 @@ impl State {
             refs.insert(row.name.to_string(), trees);
         }
         let done = ledger.steps(None).unwrap().into_iter().filter(|row| row.status == StepStatus::Done);
-        let steps = done.map(|row| (row.step.kind.as_str().to_owned(), row.step.migration, row.step.output));
+        let steps = done.map(|row| {
+            // A row of a collection names revisions, which hold the time.
+            let output = row.revision.map_or(GENESIS, |_| row.step.output);
+            (row.step.kind.as_str().to_owned(), row.step.migration, output)
+        });
         Some(State { head: ledger.setting("head").unwrap(), refs, steps: steps.collect() })
     }
 
@@ -206,6 +264,7 @@ impl Stage {
         for folder in ["hf", "hf-bin"] {
             copy_folder(&data("folders").join(folder), &home.join(folder));
         }
+        write_models(&home);
         for arguments in scenario.prepare {
             stage.run(arguments).ok();
         }
@@ -558,6 +617,60 @@ fn objects_are_synced_before_the_ledger_and_the_file_before_its_name() {
                 assert!(calls[committed..place].iter().any(|call| is_sync(call, wal)), "{name}");
             }
         }
+    }
+}
+
+/// Commands that write to the store, a file, a folder, and another format, when nothing is to be synced.
+const UNSYNCED: &[Scenario] = &[
+    Scenario {
+        name: "import, cached",
+        prepare: &[&["init"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["import", "a.ckpt"],
+        destination: None,
+    },
+    Scenario {
+        name: "checkout of a file, cached",
+        prepare: &[&["import", "a.ckpt"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["checkout", "--version", "0.8.3"],
+        destination: Some("a.ckpt"),
+    },
+    Scenario {
+        name: "checkout of a folder, cached",
+        prepare: &[&["import", "hf"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["checkout", "-o", "out"],
+        destination: Some("out"),
+    },
+    Scenario {
+        name: "conversion to a folder, cached",
+        prepare: &[&["import", "hf"], &["config", "durability", "cache"]],
+        meddle: |_| (),
+        command: &["checkout", "--format", "safetensors", "--shard-size", "1KB", "--lossy", "-o", "out"],
+        destination: Some("out"),
+    },
+    Scenario {
+        name: "repack, cached",
+        prepare: &[&["import", "a.ckpt"], &["config", "durability", "cache"]],
+        meddle: leave_garbage,
+        command: &["repack"],
+        destination: None,
+    },
+];
+
+#[test]
+fn nothing_is_synced_where_that_is_left_to_the_system() {
+    if !can_trace() {
+        return;
+    }
+    for scenario in UNSYNCED {
+        let stage = Stage::new(scenario);
+        let calls = stage.trace();
+        let synced = calls.iter().find(|call| call.name.ends_with("sync"));
+        assert!(synced.is_none(), "{}: {synced:?}", scenario.name);
+        assert!(stage.destination().is_some() == scenario.destination.is_some(), "{}", scenario.name);
+        stage.check_store(&[]);
     }
 }
 

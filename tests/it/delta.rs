@@ -161,6 +161,9 @@ fn fsck_tells_what_a_broken_base_takes_with_it() {
     let home = Home::new();
     let mut model = Model::new();
     model.import(&home);
+    home.run(["tag", "first"]).ok();
+    fs::write(home.path("other.json"), "{}").unwrap();
+    home.run(["import", "other.json"]).ok();
     model.step();
     model.import(&home);
     let (pack, offset): (String, i64) = home
@@ -186,6 +189,7 @@ fn fsck_tells_what_a_broken_base_takes_with_it() {
     // The base and the difference to it, and the trees of both.
     assert_eq!(codes.iter().filter(|code| **code == "object-damaged").count(), 2, "{report}");
     assert_eq!(codes.iter().filter(|code| **code == "tree-object-damaged").count(), 2, "{report}");
+    assert_eq!(report["broken_refs"], serde_json::json!(["first", "model"]));
     let refused = home.run(["checkout", "--revision", "model", "-o", "out"]);
     assert_eq!(refused.code, Some(6), "{refused:?}");
     assert!(!home.path("out").exists());

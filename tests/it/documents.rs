@@ -124,10 +124,20 @@ fn what_is_no_document_is_refused_and_changes_nothing() {
     fs::write(home.path("bad.json"), "[{\"_id\": \"new\"}, {\"_id\": \"new\"}]").unwrap();
     assert_eq!(home.run(["import", "bad.json", "--collection", "models"]).code, Some(2));
     assert_eq!(fs::read(home.path(".ckstore/ledger.db")).unwrap(), before);
-    let id = "x".repeat(300);
-    fs::write(home.path("long.json"), format!("{{\"_id\": \"{id}\"}}")).unwrap();
-    let ran = home.run(["import", "long.json", "--collection", "models", "--json"]);
-    assert_eq!(code(&ran), (Some(2), "E_NAME".to_owned()));
+}
+
+#[test]
+fn a_document_without_an_id_is_named_when_its_collection_is_migrated() {
+    let home = models();
+    fs::write(home.path("plain.json"), "{\"a\": 1}").unwrap();
+    home.run(["import", "plain.json", "--collection", "models"]).ok();
+    let ran = home.run(["migrate", "models", "up", "--json"]);
+    let error = &ran.json()["error"];
+    assert_eq!((ran.code, &error["code"]), (Some(2), &json!("E_DOCUMENT")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("models/plain"), "{error}");
+    fs::write(home.path("plain.json"), "{\"_id\": \"plain\", \"a\": 1}").unwrap();
+    home.run(["import", "plain.json", "--collection", "models"]).ok();
+    home.run(["migrate", "models", "up"]).ok();
 }
 
 #[test]
@@ -328,4 +338,44 @@ fn documents_are_migrated_together_and_checkpoints_by_themselves() {
     let home = Home::with_checkpoint();
     home.run(["import", "a.ckpt", "--name", "runs/a"]).ok();
     assert_eq!(code(&home.run(["migrate", "runs", "up", "--json"])).1, "E_NO_CATALOGUE");
+}
+
+#[test]
+fn a_collection_comes_out_as_lines_and_goes_in_again() {
+    let home = models();
+    fs::write(home.path("one.json"), "{\n  \"_id\": \"one\",\n  \"text\": \"a  b\"\n}\n").unwrap();
+    home.run(["import", "one.json", "--collection", "models"]).ok();
+    let report = home.json(["checkout", "--all", "--collection", "models", "-o", "out.jsonl"]);
+    assert_eq!((report["documents"].clone(), report["passed_over"].clone()), (json!(4), json!(0)));
+    let lines = fs::read_to_string(home.path("out.jsonl")).unwrap();
+    assert_eq!(
+        lines,
+        "{\"_id\": {\"$oid\": \"507f1f77bcf86cd799439011\"}, \"at\": {\"$date\": \"2020-01-01T00:00:00Z\"}}\n\
+         {\"_id\": \"a\", \"kind\": \"x\", \"n\": 1}\n{\"_id\": \"b\", \"kind\": \"y\"}\n\
+         {\"_id\":\"one\",\"text\":\"a  b\"}\n"
+    );
+    // What is there is not overwritten unasked.
+    let again = home.run(["checkout", "--all", "--collection", "models", "-o", "out.jsonl", "--json"]);
+    assert_eq!(again.json()["error"]["code"], json!("E_EXISTS"));
+    home.run(["checkout", "--all", "--collection", "models", "-o", "out.jsonl", "--force"]).ok();
+    home.run(["import", "out.jsonl", "--collection", "copy"]).ok();
+    home.run(["checkout", "--all", "--collection", "copy", "-o", "copy.jsonl"]).ok();
+    assert_eq!(fs::read_to_string(home.path("copy.jsonl")).unwrap(), lines);
+}
+
+#[test]
+fn an_id_too_long_for_a_name_gets_one_that_stays() {
+    let home = models();
+    let id = "x/".repeat(300);
+    fs::write(home.path("long.jsonl"), format!("{{\"_id\": \"{id}\", \"kind\": \"x\"}}\n")).unwrap();
+    home.run(["import", "long.jsonl", "--collection", "models"]).ok();
+    let long = |home: &Home| refs(home).into_iter().find(|name| name.starts_with("models/x%2F")).unwrap();
+    let name = long(&home);
+    assert!(name.len() <= 200, "{name}");
+    home.run(["migrate", "models", "up"]).ok();
+    assert_eq!(long(&home), name);
+    let document: Value = serde_json::from_str(&text(&home, &name)).unwrap();
+    assert_eq!(document, json!({"_id": id, "type": "x", "owner": "ada"}));
+    let again = home.json(["import", "long.jsonl", "--collection", "models"]);
+    assert_eq!((again["added"].clone(), again["changed"].clone()), (json!(0), json!(1)));
 }

@@ -162,6 +162,14 @@ fn sharded_tensors_are_listed_whole() {
         ]
     );
     assert_eq!(home.json(["show", "HEAD", "step"])["value"], 7);
+    let shown = home.json(["show", "HEAD", "model.a.weight"]);
+    assert_eq!(shown["value"], "tensor float32 [8, 8] in 2 pieces");
+    home.run(["branch", "before"]).ok();
+    home.run(["baseline", "dcp", "--version", "0.1"]).ok();
+    home.run(["checkout", "dcp", "--version", "1.0"]).ok();
+    let report = home.json(["diff", "before", "dcp"]);
+    let moved = serde_json::json!([{ "from": "model.a.weight", "to": "net.first.weight" }]);
+    assert_eq!((&report["renamed"], &report["same"]), (&moved, &2.into()), "{report}");
 }
 
 #[test]

@@ -88,12 +88,17 @@ fn tensors_of_every_kind_are_listed_and_renamed_and_back() {
 fn files_that_return_as_they_were_have_their_tensors_listed() {
     /// Name, dtype and shape.
     type Row = (&'static str, &'static str, &'static str);
-    let table: [(&str, &str, &[Row]); 3] = [
+    let table: [(&str, &str, &[Row]); 4] = [
         ("module/exported.pt2", "zip", &[("weight", "float32", "[3,2]"), ("bias", "float32", "[3]")]),
         (
             "module/torchscript_traced.pt",
             "torch-archive",
             &[("weight", "float32", "[3,2]"), ("bias", "float32", "[3]")],
+        ),
+        (
+            "old/t0.1_state_dict.tar",
+            "torch-tar",
+            &[("weight", "float32", "[2,3]"), ("again", "float32", "[2,3]")],
         ),
         ("old/t1.4_zip.pt", "torch-archive", &[("a", "float32", "[3,4]"), ("t", "float32", "[4,3]")]),
     ];

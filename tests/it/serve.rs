@@ -306,6 +306,55 @@ fn an_upload_that_breaks_off_changes_nothing() {
 }
 
 #[test]
+fn more_uploads_than_there_are_places_for_are_told_so_at_once() {
+    let home = history();
+    let server = Server::writing(&home);
+    let head = format!(
+        "POST /refs/x/import HTTP/1.1\r\nHost: {}\r\nAuthorization: {BEARER}\r\n\
+         Content-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\n",
+        server.address
+    );
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&noise(1000)).unwrap();
+            stream
+        })
+        .collect();
+    while leftovers(&home) < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.upload("/refs/y/import", b"{}").problem(), (503, "E_BUSY".into()));
+    drop(waiting);
+    while leftovers(&home) > 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.upload("/refs/y/import", b"{}").status, 201);
+}
+
+#[test]
+fn a_catalogue_that_changes_is_read_again() {
+    let home = history();
+    let server = Server::reading(&home);
+    let pending = || server.get("/refs/a/status").json()["missing"].as_array().unwrap().len();
+    let before = pending();
+    let text = "metadata = MigrationMetadata(versions={'anemoi-models': '0.8.4'})\ndef migrate(ckpt):\n    return ckpt\n";
+    // Right after the last that 0.8.x has.
+    let names = fs::read_dir(home.path("migrations")).unwrap();
+    let mut names: Vec<String> =
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let second = names.iter().filter(|name| name.ends_with(".py") || name.ends_with(".toml")).nth(1).unwrap();
+    let number: u64 = second.split('_').next().unwrap().parse().unwrap();
+    let added = home.path("migrations").join(format!("{}_added.py", number + 1));
+    fs::write(&added, text).unwrap();
+    assert_eq!(pending(), before + 1);
+    fs::remove_file(&added).unwrap();
+    assert_eq!(pending(), before);
+}
+
+#[test]
 fn writing_takes_the_token() {
     let home = history();
     let server = Server::writing(&home);

@@ -1,10 +1,12 @@
 //! Status, plan and checkout of all refs of a collection.
 
 use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, copy_folder, old_checkpoint, root};
+use crate::support::{Home, copy_folder, data, old_checkpoint, root};
 
 /// A collection `runs` of four checkpoints, one of which cannot be migrated.
 fn runs() -> Home {
@@ -101,4 +103,81 @@ fn a_collection_has_a_catalogue_of_its_own() {
         entry["missing"].as_array().unwrap().len()
     };
     assert_eq!((missing("runs/a") > 0, missing("runs/era5/c")), (true, 0));
+}
+
+#[test]
+fn a_checkout_of_all_that_was_killed_goes_on_where_it_was() {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let fleet = || {
+        let home = Home::new();
+        copy_folder(&root().join("migrations"), &home.path("migrations"));
+        fs::create_dir(home.path("runs")).unwrap();
+        for name in NAMES {
+            fs::copy(old_checkpoint(), home.path(&format!("runs/{name}.ckpt"))).unwrap();
+        }
+        home.run(["import", "runs", "--collection", "runs"]).ok();
+        home
+    };
+    let command = ["checkout", "--all", "--collection", "runs", "--version", "0.8.3", "--jobs", "2"];
+    let files = |home: &Home| NAMES.map(|name| fs::read(home.path(&format!("runs/{name}.ckpt"))).unwrap());
+    let whole = fleet();
+    let began = Instant::now();
+    whole.run(command).ok();
+    let (old, new, took) = (fs::read(old_checkpoint()).unwrap(), files(&whole), began.elapsed());
+    for part in [1, 2, 3] {
+        let home = fleet();
+        let mut child = home.command(command);
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep((took * part / 4).max(Duration::from_millis(1)));
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(home.findings(false), [""; 0]);
+        for (now, new) in files(&home).iter().zip(&new) {
+            assert!(*now == old || now == new, "half a file after {part} of 4");
+        }
+        home.run(command).ok();
+        assert!(files(&home) == new);
+        for name in NAMES {
+            // Each migration ran once.
+            let history = |home: &Home| {
+                let log = home.json(["log", "history", &format!("runs/{name}")]);
+                let entries = log["entries"].as_array().unwrap().iter();
+                entries.map(|entry| (entry["kind"].clone(), entry["migration"].clone())).collect::<Vec<_>>()
+            };
+            assert_eq!(history(&home), history(&whole), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_a_checkpoint_is_taken_as_one() {
+    let home = Home::new();
+    fs::create_dir_all(home.path("zoo/v1")).unwrap();
+    fs::copy(old_checkpoint(), home.path("zoo/v1/a.ckpt")).unwrap();
+    copy_folder(&data("folders/hf"), &home.path("zoo/v1/model.v2"));
+    let report = home.json(["import", "zoo", "--collection", "zoo"]);
+    assert_eq!(report["added"], json!(2));
+    let refs = home.json(["status", "--all"]);
+    assert_eq!(names(&refs["refs"]), ["zoo/v1/a", "zoo/v1/model.v2"]);
+    assert_eq!(home.json(["import", "zoo", "--collection", "zoo"])["unchanged"], json!(2));
+    // One by itself too.
+    home.run(["import", "zoo/v1/model.v2", "--collection", "other"]).ok();
+    assert_eq!(names(&home.json(["status", "--all", "--collection", "other"])["refs"]), ["other/model.v2"]);
+}
+
+#[test]
+fn failures_for_one_reason_are_listed_shortly() {
+    let home = Home::new();
+    fs::create_dir_all(home.path("scripts")).unwrap();
+    let script = "class Migration(BaseMigration):\n    def up(self, collection): pass\n    def down(self, collection): pass\n";
+    fs::write(home.path("scripts/Migration_1000_a.py"), script).unwrap();
+    let lines: String = (0..20).map(|id| format!("{{\"_id\": {id}}}\n")).collect();
+    fs::write(home.path("many.jsonl"), lines).unwrap();
+    home.run(["import", "many.jsonl", "--collection", "many", "--catalogue", "scripts"]).ok();
+    let ran = home.run(["plan", "--all"]);
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("failed:")).collect();
+    assert_eq!((ran.code, lines.len()), (Some(9), 11), "{ran:?}");
+    assert!(lines[10].starts_with("failed: 10 more: "), "{}", lines[10]);
+    // Machines get all of them.
+    assert_eq!(home.run(["plan", "--all", "--json"]).json()["failed"].as_array().unwrap().len(), 20);
 }

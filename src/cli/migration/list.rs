@@ -7,7 +7,7 @@ use crate::repo::migration::{CatalogueReport, list_migrations};
 
 use super::super::args::CatalogueArgs;
 use super::super::failure::Failure;
-use super::super::output::{Output, Tone};
+use super::super::output::{Output, Tone, write_table};
 use super::super::session::Session;
 
 /// Runs the command.
@@ -48,5 +48,5 @@ fn write_list(out: &mut dyn Write, report: &CatalogueReport, output: &Output) ->
             if refs.is_empty() { "-".to_owned() } else { refs.join(", ") },
         ]);
     }
-    table.write(out)
+    write_table(out, &table)
 }

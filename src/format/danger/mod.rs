@@ -267,6 +267,9 @@ impl Hunt<'_> {
             message = format!("{message}: {next}");
             cause = next.source();
         }
+        if let Some(bound) = error.bound() {
+            message = format!("{message} ({} raises the limit)", bound.option());
+        }
         let code = if matches!(error, FormatError::Limit { .. }) { "S_LIMIT" } else { "S_DAMAGED" };
         self.problem(entry, code, &message);
         Ok(())

@@ -33,22 +33,22 @@ impl Hunt<'_> {
         for event in &traced.events {
             consumed(&traced.graph, event.node, |node| called[node.index()] = true);
         }
-        let judged = traced.events.iter().filter_map(|event| judge(&traced.graph, event, &called));
-        let judged: Vec<Finding> = judged.collect();
+        // Judged anew each time: a hostile pickle has millions of them.
+        let judged = || traced.events.iter().filter_map(|event| judge(&traced.graph, event, &called));
         if !trust {
             let convinces = |found: &Finding| {
                 is_name(&found.global) && (found.called || found.rating == Rating::Dangerous)
             };
-            let is_sure = is_all || traced.states_protocol || !judged.is_empty();
+            let is_sure = is_all || traced.states_protocol || judged().next().is_some();
             let is_whole = traced.error.is_none();
-            let counts = is_whole && is_sure || judged.iter().any(convinces);
+            let counts = is_whole && is_sure || judged().any(|found| convinces(&found));
             if !counts {
                 // What does nothing may be a pickle all the same, and another one may follow.
                 return is_whole.then_some(traced.bytes as u64);
             }
         }
         self.found.pickles += 1;
-        for mut finding in judged {
+        for mut finding in judged() {
             finding.entry = entry.to_owned();
             finding.offset += offset;
             self.finding(finding);
@@ -110,7 +110,7 @@ fn is_name(global: &str) -> bool {
 
 fn judge(graph: &Graph, event: &Event, called: &[bool]) -> Option<Finding> {
     let found = |global: String, called, rating, why| {
-        let (offset, opcode) = (event.offset as u64, event.opcode);
+        let (offset, opcode) = (event.offset as u64, event.opcode());
         Some(Finding { rating, global, called, entry: String::new(), offset, opcode, count: 1, why })
     };
     match graph.kind(event.node) {

@@ -92,7 +92,7 @@ pub(super) fn encode(
     let renamed = renamed(graph, members)?;
     let is_metadata = |member: &&Unit| member.name == METADATA;
     let member = members.iter().find(is_metadata).ok_or(FormatError::Group("its metadata are missing"))?;
-    let mut metadata = super::super::decode(&member.outline, &Limits::default())?;
+    let mut metadata = super::super::decode(&member.outline, &Limits::NONE)?;
     let root = metadata.root;
     for name in ["state_dict_metadata", "planner_data"] {
         if let Some(dict) = field(&metadata, root, name)
@@ -113,7 +113,7 @@ pub(super) fn encode(
 
 /// The new name of each old one; `None` for what is gone.
 fn renamed(graph: &Graph, members: &[Unit]) -> Result<HashMap<String, Option<String>>, FormatError> {
-    let (mut old, roots) = group::decode(members, &Limits::default())?;
+    let (mut old, roots) = group::decode(members, &Limits::NONE)?;
     decode(members, &roots, &mut old)?;
     let mut names: HashMap<String, Option<String>> = HashMap::new();
     // Values by what they are, in order, so that equal ones keep theirs.

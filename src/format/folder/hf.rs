@@ -164,7 +164,7 @@ fn shard(
     items: &[(NodeId, NodeId)],
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Laid, FormatError> {
-    let mut old = super::super::decode(&member.outline, &Limits::default())?;
+    let mut old = super::super::decode(&member.outline, &Limits::NONE)?;
     for node in &mut old.nodes {
         merge::each_storage(&mut node.kind, |id| id.0 += member.first_storage);
     }
@@ -205,7 +205,7 @@ fn index(
     total: u64,
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Laid, FormatError> {
-    let mut graph = super::super::decode(&member.outline, &Limits::default())?;
+    let mut graph = super::super::decode(&member.outline, &Limits::NONE)?;
     let root = graph.root;
     let was_sorted = graph.get(root, "weight_map").is_some_and(|map| {
         let keys: Vec<_> = graph.items(map).into_iter().map(|(key, _)| graph.as_str(key)).collect();

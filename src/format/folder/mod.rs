@@ -205,12 +205,12 @@ fn document(
 ) -> Result<Option<Laid>, FormatError> {
     let Some(value) = graph.get(graph.root, &member.name) else {
         // What is shown nowhere cannot have been taken away.
-        let old = super::decode(&member.outline, &Limits::default())?;
+        let old = super::decode(&member.outline, &Limits::NONE)?;
         let is_shown = !matches!(old.kind(old.root), Kind::None);
         return Ok((!is_shown).then(|| Laid::unchanged(member)));
     };
     let part = merge::part(graph, value);
-    let mut old = super::decode(&member.outline, &Limits::default())?;
+    let mut old = super::decode(&member.outline, &Limits::NONE)?;
     for node in &mut old.nodes {
         merge::each_storage(&mut node.kind, |id| id.0 += member.first_storage);
     }

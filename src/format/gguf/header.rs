@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::error::check_limit;
-use super::super::{FormatError, Limits, Source};
+use super::super::{Bound, FormatError, Limits, Source};
 use super::types::{ARRAY, TEXT, Value, block, dtype_of, int_type, least_bytes};
 use super::{ALIGNMENT, GgufError, MAGIC, read_window};
 
@@ -73,7 +72,7 @@ impl Header {
                     return Ok((header, bytes));
                 }
                 Err(Stop::Short) if (bytes.len() as u64) < source.bytes() => {
-                    check_limit("the header", window, limits.skeleton_bytes)?;
+                    limits.check(Bound::SkeletonBytes, "the header", window)?;
                     window = window.saturating_mul(4);
                 }
                 Err(stop) => return Err(reader.error(stop).into()),

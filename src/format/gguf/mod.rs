@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tail, Tensor};
 
 use super::archive::literal;
-use super::error::check_limit;
 use super::outline::Parts;
 use super::source::read;
 use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
@@ -181,7 +180,7 @@ pub(super) fn encode(
     if !matches!(graph.kind(graph.root), Kind::Dict) {
         return Err(cannot("", "the root is no dict").into());
     }
-    let old = Header::parse(&like.skeleton, &Limits::default())?;
+    let old = Header::parse(&like.skeleton, &Limits::NONE)?;
     let mut header = Header {
         version: old.version,
         big_endian: old.big_endian,
@@ -222,7 +221,6 @@ pub(super) fn encode(
         }
     }
     let skeleton = header.write().ok_or_else(|| cannot(METADATA, "version 1 cannot hold so much"))?;
-    check_limit("the header", skeleton.len() as u64, Limits::default().skeleton_bytes)?;
     let mut parts = Parts::default();
     parts.push(Part::Skeleton);
     let padding = |bytes: u64| vec![0; (bytes.next_multiple_of(header.alignment) - bytes) as usize];

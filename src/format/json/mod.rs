@@ -6,9 +6,8 @@ mod write;
 
 use crate::value::Graph;
 
-use super::error::check_limit;
 use super::source::read as read_bytes;
-use super::{Encoded, Format, FormatError, Limits, Outline, Part, Scanned, Source};
+use super::{Bound, Encoded, Format, FormatError, Limits, Outline, Part, Scanned, Source};
 
 pub(super) use read::read;
 pub(super) use write::write_str;
@@ -52,7 +51,7 @@ pub enum JsonError {
 }
 
 pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, FormatError> {
-    check_limit("the document", source.bytes(), limits.skeleton_bytes)?;
+    limits.check(Bound::SkeletonBytes, "the document", source.bytes())?;
     let skeleton = read_bytes(source, 0, source.bytes())?;
     read(&skeleton, limits)?;
     let outline = Outline {

@@ -13,7 +13,9 @@ use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, T
 
 use super::error::check_limit;
 use super::source::read;
-use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
+use super::{
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts,
+};
 
 pub(super) use header::{Header, MOST_HEADER_BYTES, head_bytes};
 
@@ -64,7 +66,7 @@ pub(super) fn scan(source: &dyn Source, limits: &Limits) -> Result<Scanned, Form
     let mut parts = vec![Part::Skeleton, Part::Storage(StorageId(0))];
     let mut notes: Vec<Note> = object_note(&header, "the array").into_iter().collect();
     if bytes < rest {
-        check_limit("what follows the array", rest - bytes, limits.literal_bytes)?;
+        limits.check(Bound::LiteralBytes, "what follows the array", rest - bytes)?;
         parts.push(Part::Literal(read(source, header_bytes + bytes, rest - bytes)?));
         let message = format!("{} bytes follow the array", rest - bytes);
         notes.push(Note { code: "W_TRAILING_BYTES", message });

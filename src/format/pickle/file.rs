@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use crate::value::{Graph, Kind, NodeId, Tail};
 
 use super::super::detect::kept_as_bytes;
-use super::super::error::check_limit;
 use super::super::merge;
 use super::super::source::read as read_bytes;
 use super::super::{
-    Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, StorageFacts, bytes,
 };
 use super::{Pickle, PickleError, extent, read, write};
 
@@ -33,7 +32,7 @@ pub(in crate::format) fn read_at(
     let rest = source.bytes().saturating_sub(offset);
     let mut window = WINDOW_BYTES.min(rest);
     loop {
-        check_limit("the pickle", window, limits.skeleton_bytes)?;
+        limits.check(Bound::SkeletonBytes, "the pickle", window)?;
         let mut bytes = read_bytes(source, offset, window)?;
         match read(&bytes, limits) {
             Ok(pickle) => {
@@ -74,8 +73,8 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
         Ok(scanned)
     };
     let total = source.bytes();
-    if total > limits.skeleton_bytes {
-        return as_bytes(format!("it is larger than the limit of {} bytes", limits.skeleton_bytes));
+    if let Err(error) = limits.check(Bound::SkeletonBytes, "the pickle", total) {
+        return as_bytes(told(error));
     }
     let mut skeleton = read_bytes(source, 0, total)?;
     let (mut end, mut count, mut buffers, mut references) = (0, 0u64, 0usize, 0usize);
@@ -92,10 +91,10 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
                     }
                 }
             }
-            Err(error) if count == 0 => return as_bytes(error.to_string()),
+            Err(error) if count == 0 => return as_bytes(told(error.into())),
             Err(_) => break,
         }
-        check_limit("the number of pickles", count, limits.entries)?;
+        limits.check(Bound::Entries, "the number of pickles", count)?;
     }
     let trailing = skeleton.split_off(end);
     let mut notes = Vec::new();
@@ -130,6 +129,19 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     Ok(Scanned { outline, spans: Vec::new(), notes })
 }
 
+/// Why a pickle is kept as bytes, and what would change that.
+fn told(error: FormatError) -> String {
+    let bound = error.bound();
+    let text = match error {
+        FormatError::Pickle(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    match bound {
+        Some(bound) => format!("{text}: {} raises the limit", bound.option()),
+        None => text,
+    }
+}
+
 /// Several pickles are one list, an item each; no item shares anything with another.
 pub(in crate::format) fn decode(outline: &Outline, limits: &Limits) -> Result<Graph, FormatError> {
     let first = read(&outline.skeleton, limits)?;
@@ -141,10 +153,10 @@ pub(in crate::format) fn decode(outline: &Outline, limits: &Limits) -> Result<Gr
     while end < outline.skeleton.len() {
         let pickle = read(&outline.skeleton[end..], limits)?;
         end += pickle.bytes;
-        check_limit(
+        limits.check(
+            Bound::Values,
             "the number of values",
             (graph.nodes.len() + pickle.graph.nodes.len()) as u64,
-            limits.nodes,
         )?;
         let item = merge::append(&mut graph, pickle.graph);
         graph.node_mut(NodeId(0)).tail.push(Tail::Append(item));

@@ -392,6 +392,11 @@ impl Machine<'_> {
         let target = self.top()?;
         let offset = self.opcode_offset;
         let node = self.graph.node_mut(target);
+        let steps = steps.into_iter();
+        if node.tail.is_empty() {
+            // Most values change once, and room for four would be most of what they take.
+            node.tail.reserve_exact(steps.size_hint().0);
+        }
         for step in steps {
             if !takes(&node.kind, &step) {
                 return Err(PickleError::WrongTarget { offset });

@@ -20,10 +20,16 @@ pub(in crate::format) struct Event {
     pub node: NodeId,
     /// Where the opcode is.
     pub offset: usize,
-    /// Its name.
-    pub opcode: &'static str,
+    opcode: u8,
     /// Whether state is set on the node.
     pub is_build: bool,
+}
+
+impl Event {
+    /// The name of the opcode.
+    pub fn opcode(&self) -> &'static str {
+        name(self.opcode)
+    }
 }
 
 /// What was seen of a pickle.
@@ -62,8 +68,7 @@ pub(in crate::format) fn trace(bytes: &[u8], limits: &Limits) -> Trace {
         let known = machine.graph.nodes.len();
         let step = machine.step();
         let opcode = bytes.get(machine.opcode_offset).copied().unwrap_or_default();
-        let event =
-            |node, is_build| Event { node, offset: machine.opcode_offset, opcode: name(opcode), is_build };
+        let event = |node, is_build| Event { node, offset: machine.opcode_offset, opcode, is_build };
         for place in known..machine.graph.nodes.len() {
             let node = NodeId(place as u32);
             let is_named_or_called = matches!(

@@ -10,12 +10,12 @@ use num_bigint::BigInt;
 
 use crate::value::{Graph, Kind, NodeId, Storage, StorageId, Tail};
 
-use super::super::error::check_limit;
 use super::super::outline::Parts;
 use super::super::pickle::file::read_at;
 use super::super::source::read;
 use super::super::{
-    Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts, pickle,
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts,
+    pickle,
 };
 use super::lift::{self, Dialect};
 use super::storage::dtype_of_class;
@@ -62,7 +62,7 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
 
     let classes = classes(&object.graph);
     let keys = keys_of(&keys.graph)?;
-    check_limit("the number of storages", keys.len() as u64, limits.entries)?;
+    limits.check(Bound::Entries, "the number of storages", keys.len() as u64)?;
     let mut parts = Parts::default();
     parts.literal(&heads);
     parts.push(Part::Skeleton);
@@ -92,7 +92,7 @@ pub(in crate::format) fn scan(source: &dyn Source, limits: &Limits) -> Result<Sc
     let trailing_bytes = source.bytes() - offset;
     let mut notes = Vec::new();
     if trailing_bytes > 0 {
-        check_limit("what follows the storages", trailing_bytes, limits.literal_bytes)?;
+        limits.check(Bound::LiteralBytes, "what follows the storages", trailing_bytes)?;
         parts.literal(&read(source, offset, trailing_bytes)?);
         let message = format!("{trailing_bytes} bytes follow the last storage");
         notes.push(Note { code: "W_TRAILING_BYTES", message });

@@ -9,6 +9,7 @@ mod lower;
 mod scan;
 mod special;
 mod storage;
+mod tar;
 
 use crate::value::{Graph, Storage, StorageId};
 
@@ -21,6 +22,7 @@ pub(super) use legacy::{
 };
 pub(super) use scan::{detect, scan};
 pub use special::{Whole, whole};
+pub(super) use tar::{decode as decode_tar, is_one as is_tar, scan as scan_tar};
 
 /// Why a torch file is not sound, or a value cannot become one.
 #[derive(Debug, thiserror::Error)]

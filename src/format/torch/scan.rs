@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use crate::value::{Storage, StorageId};
 
 use super::super::detect::kept_as_bytes;
-use super::super::error::check_limit;
 use super::super::npz;
 use super::super::outline::Parts;
 use super::super::source::read;
 use super::super::zip::{self, Directory, Entry};
-use super::super::{Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span};
+use super::super::{Bound, Extra, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span};
 use super::{ALIGNMENT, ATTACHED, BY_TEXT, DEFLATED, PREFIX, STORAGE_ORDER, TorchError};
 
 /// From this length on, an entry beside the tensors is no longer held in memory, in bytes.
@@ -141,13 +140,13 @@ impl Scan<'_> {
         } else if entry.method == 0 && entry.bytes >= LARGE_EXTRA_BYTES && name != "data.pkl" {
             Part::Storage(self.storage(format!("{ATTACHED}{name}"), entry, false))
         } else if name == "data.pkl" {
-            check_limit("`data.pkl`", entry.bytes.max(entry.stored_bytes), self.limits.skeleton_bytes)?;
+            self.limits.check(Bound::SkeletonBytes, "`data.pkl`", entry.bytes.max(entry.stored_bytes))?;
             self.skeleton = Some(zip::content(self.source, entry, self.limits)?);
             Part::Skeleton
         } else {
             let most = entry.bytes.max(entry.stored_bytes);
             self.extra_bytes = self.extra_bytes.saturating_add(most);
-            check_limit("what lies beside the tensors", self.extra_bytes, self.limits.extra_bytes)?;
+            self.limits.check(Bound::ExtraBytes, "what lies beside the tensors", self.extra_bytes)?;
             let bytes = zip::content(self.source, entry, self.limits)?;
             self.extras.push(Extra { name: name.to_owned(), bytes });
             Part::Extra(self.extras.len() as u32 - 1)
@@ -189,7 +188,7 @@ impl Scan<'_> {
     fn literal_until(&mut self, end: u64) -> Result<(), FormatError> {
         let bytes = end - self.offset;
         let total = self.parts.literal_bytes().saturating_add(bytes);
-        check_limit("what lies between the entries", total, self.limits.literal_bytes)?;
+        self.limits.check(Bound::LiteralBytes, "what lies between the entries", total)?;
         self.parts.literal(&read(self.source, self.offset, bytes)?);
         self.offset = end;
         Ok(())

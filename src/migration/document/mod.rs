@@ -29,7 +29,7 @@ pub use error::DocumentError;
 pub use extended::{Spelling, read, write};
 pub use filter::Filter;
 pub use merge::merge;
-pub use name::{id_of, part_of};
+pub use name::{id_of, part_of, short_part_of};
 pub use order::Order;
 pub use packed::{pack, unpack};
 pub use projection::Projection;

@@ -22,6 +22,19 @@ pub fn part_of(id: &Value) -> String {
     }
 }
 
+/// As [`part_of`], of at most 100 bytes: its begin and a hash of the `_id`, which no full part looks like.
+pub fn short_part_of(id: &Value) -> String {
+    let full = part_of(id);
+    let mut end = full.len().min(60);
+    while !full.is_char_boundary(end) {
+        end -= 1;
+    }
+    // Nothing that stands for one sign is cut.
+    let begin = full[..end].rfind('%').filter(|at| at + 3 > end).map_or(&full[..end], |at| &full[..at]);
+    let hash = blake3::hash(full.as_bytes()).to_hex();
+    format!("{begin}%-{}", &hash[..32])
+}
+
 /// The `_id` that a part of a ref's name stands for, if [`part_of`] gives such a part. A number comes back as the
 /// smallest type that holds it.
 pub fn id_of(part: &str) -> Option<Value> {
@@ -253,6 +266,19 @@ mod tests {
         ] {
             assert!(parts.insert(there_and_back(&value(text))), "{text}");
         }
+    }
+
+    #[test]
+    fn a_short_part_is_a_part_of_a_name_that_no_other_id_has() {
+        let long = |last: &str| Value::Text(format!("{}/é{last}", "a".repeat(500)));
+        let odd = Value::Text("é/".repeat(200));
+        let parts = [short_part_of(&long("x")), short_part_of(&long("y")), short_part_of(&odd)];
+        for part in &parts {
+            assert!(part.len() <= 100, "{part}");
+            assert!(format!("c/{part}").parse::<crate::refname::RefName>().is_ok(), "{part}");
+            assert_eq!(id_of(part), None);
+        }
+        assert!(parts[0] != parts[1]);
     }
 
     #[test]

@@ -4,8 +4,7 @@ use half::{bf16, f16};
 
 use super::Scalar;
 use super::expr::is_float;
-use super::narrow;
-use crate::value::Dtype;
+use crate::value::{Dtype, narrow};
 
 /// A row of numbers: all floats or all integers (truth values count as integers).
 pub(super) enum Lanes {

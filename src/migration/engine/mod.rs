@@ -13,7 +13,6 @@ mod element;
 mod error;
 mod evaluate;
 mod expr;
-mod narrow;
 mod pipe;
 mod real;
 mod run;

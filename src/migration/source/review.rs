@@ -22,8 +22,7 @@ pub struct Remark {
 }
 
 /// Modules whose results differ from run to run.
-const CHANGING_MODULES: &[&str] =
-    &["random", "time", "uuid", "secrets", "datetime", "tempfile", "getpass", "platform"];
+const CHANGING_MODULES: &[&str] = &["random", "time", "uuid", "secrets", "tempfile", "getpass", "platform"];
 
 /// The sandbox's own start, which names the modules that it refuses.
 const RUNTIME: &str = include_str!("../engine/prelude/ckstore_runtime.py");
@@ -48,6 +47,13 @@ const CHANGING_CALLS: &[&str] = &[
     "torch.empty",
     "torch.empty_like",
 ];
+
+/// Classes of `datetime`, whose methods of [`CLOCK_METHODS`] read the clock. All else that it has is as constant as
+/// what it is given.
+const CLOCK_CLASSES: &[&str] = &["datetime", "date"];
+
+/// Methods that read the clock.
+const CLOCK_METHODS: &[&str] = &["now", "utcnow", "today"];
 
 /// Functions that reach out of the sandbox.
 const HOST_CALLS: &[&str] = &["open", "input", "breakpoint", "torch.load", "torch.save", "torch.hub.load"];
@@ -125,6 +131,7 @@ impl Review<'_, '_> {
         if CHANGING_CALLS.contains(&name)
             || name.starts_with("numpy.random.")
             || name.starts_with("np.random.")
+            || reads_clock(name)
         {
             self.add("W_NONDETERMINISTIC", at, format!("`{name}` differs from run to run"));
         } else if HOST_CALLS.contains(&name) {
@@ -166,6 +173,13 @@ impl<'a> Visitor<'a> for Review<'_, '_> {
     }
 }
 
+/// Whether a call is one as `datetime.now`.
+fn reads_clock(name: &str) -> bool {
+    let Some((class, method)) = name.rsplit_once('.') else { return false };
+    let class = class.rsplit('.').next().unwrap_or(class);
+    CLOCK_CLASSES.contains(&class) && CLOCK_METHODS.contains(&method)
+}
+
 /// A name with attributes, as `torch.rand`.
 fn dotted(expr: &Expr) -> Option<String> {
     let mut parts = Vec::new();
@@ -203,6 +217,11 @@ mod tests {
             (
                 "def migrate(ckpt):\n    x = torch.rand(3)\n    open('f')\n",
                 &[("W_NONDETERMINISTIC", 2), ("W_SANDBOX", 3)],
+            ),
+            ("from datetime import datetime\nat = datetime(2020, 1, 1)\n", &[]),
+            (
+                "import datetime\nat = datetime.datetime.now()\nto = datetime.date.today()\n",
+                &[("W_NONDETERMINISTIC", 2), ("W_NONDETERMINISTIC", 3)],
             ),
             ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import os\n", &[]),
             ("import random\nimport subprocess\n", &[("W_NONDETERMINISTIC", 1), ("W_SANDBOX", 2)]),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::durable;
 use crate::format::{self, Format, FormatError, Limits};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus, WorkingFile};
+use crate::ledger::{Advance, RefKind, WorkingFile};
 use crate::migration::document::{self, Document, DocumentError, MAX_DEPTH, Value};
 use crate::migration::resolver;
 use crate::object::ObjectId;
@@ -47,6 +47,8 @@ pub struct CollectionImportOptions<'a> {
     pub message: Option<&'a str>,
     /// Where the catalogue is; one that is given here is the collection's from now on.
     pub catalogue: CatalogueSource<'a>,
+    /// Bounds on what each file or document may ask of memory and time.
+    pub limits: Limits,
 }
 
 /// What an import into a collection did.
@@ -101,7 +103,7 @@ impl Repo {
     ) -> Result<CollectionImportReport, RepoError> {
         let root = absolute(options.path)?;
         let sorted = sort(&root)?;
-        let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
+        let base = base_of(&root, &sorted);
         let mut report = CollectionImportReport {
             collection: options.collection.clone(),
             added: 0,
@@ -113,7 +115,7 @@ impl Repo {
         };
         let mut incoming = Vec::new();
         for path in &sorted.documents {
-            report.bytes += read_documents(path, base, &options.collection, &mut incoming)?;
+            report.bytes += read_documents(path, base, &options.collection, &options.limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)?;
         report.documents = incoming.len() as u64;
@@ -139,12 +141,13 @@ impl Repo {
     /// # Errors
     ///
     /// As [`import_collection`](Repo::import_collection).
-    pub fn check_collection(path: &Path, collection: &RefName) -> Result<(), RepoError> {
+    pub fn check_collection(path: &Path, collection: &RefName, limits: &Limits) -> Result<(), RepoError> {
         let root = absolute(path)?;
-        let base = if root.is_dir() { root.as_path() } else { durable::directory_of(&root) };
+        let sorted = sort(&root)?;
+        let base = base_of(&root, &sorted);
         let mut incoming = Vec::new();
-        for path in &sort(&root)?.documents {
-            read_documents(path, base, collection, &mut incoming)?;
+        for path in &sorted.documents {
+            read_documents(path, base, collection, limits, &mut incoming)?;
         }
         refuse_twins(&root, &incoming)
     }
@@ -177,6 +180,7 @@ impl Repo {
             message: options.message,
             catalogue: CatalogueSource { given: None, ..options.catalogue },
             keep_head: true,
+            limits: options.limits.clone(),
             ..ImportOptions::default()
         };
         self.import(&import, context)
@@ -246,7 +250,6 @@ impl Repo {
         context.progress.end();
         let pack = writer.finish()?;
         drop(reading);
-        let at = context.time();
         let change = self.ledger.change()?;
         if let Some(pack) = &pack {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
@@ -258,25 +261,13 @@ impl Repo {
         }
         for (document, expected, id, revision) in &new {
             if let Some(revision) = revision {
-                change.add_revision(id, revision)?;
-                change.move_ref(&RefMove {
+                change.advance(&Advance {
                     name: &document.name,
-                    kind: RefKind::Branch,
                     expected: *expected,
-                    new: Some(*id),
+                    id,
+                    revision,
                     operation: "import",
-                    at,
-                    actor: context.actor,
                 })?;
-                for step in &revision.steps {
-                    change.append_step(&NewStep {
-                        ref_name: &document.name,
-                        revision: Some(*id),
-                        step,
-                        status: &StepStatus::Done,
-                        actor: context.actor,
-                    })?;
-                }
             }
             if let Some((path, stamp)) = &document.file {
                 let file = WorkingFile {
@@ -317,7 +308,7 @@ pub(in crate::repo) fn store_text(
     text: &[u8],
     writer: &mut crate::store::Writer<'_>,
 ) -> Result<(ObjectId, ObjectId), RepoError> {
-    let limits = Limits::default();
+    let limits = Limits::NONE;
     let scanned = format::scan(&text, Some(Format::Json), &limits).map_err(SnapshotError::from)?;
     let graph = format::decode(&scanned.outline, &limits).map_err(SnapshotError::from)?;
     let stored = snapshot::write_file(&text, &scanned, &graph, None, writer, &crate::progress::Silent)?;
@@ -329,6 +320,7 @@ fn read_documents(
     path: &Path,
     base: &Path,
     collection: &RefName,
+    limits: &Limits,
     incoming: &mut Vec<Incoming>,
 ) -> Result<u64, RepoError> {
     let failed = || RepoError::io("read", path);
@@ -350,7 +342,7 @@ fn read_documents(
         source: DocumentError::NotADocument { what: error.what.to_owned() },
     })?;
     let alone = places.len() == 1 && !text.trim_ascii_start().starts_with(b"[");
-    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..Limits::default() };
+    let limits = Limits { nesting: MAX_DEPTH as u64 + 8, ..limits.clone() };
     // Counted on from one document to the next, since counting from the begin would take quadratic time.
     let (mut line, mut counted) = (1, 0);
     for place in places {
@@ -374,7 +366,7 @@ fn read_documents(
                 let what = format!("an `_id` cannot be of type {}", id.type_name());
                 return Err(wrong(DocumentError::NotADocument { what }));
             }
-            Some(id) => format!("{collection}/{}", document::part_of(id)).parse()?,
+            Some(id) => super::ref_of(collection, id)?,
             None if alone => name_of_file(path, base, collection)?,
             None => {
                 return Err(wrong(DocumentError::NotADocument {
@@ -402,7 +394,9 @@ fn refuse_twins(root: &Path, incoming: &[Incoming]) -> Result<(), RepoError> {
 
 /// The ref of a file: its path below the folder, without the ending.
 fn name_of_file(path: &Path, base: &Path, collection: &RefName) -> Result<RefName, RepoError> {
-    let below = path.strip_prefix(base).unwrap_or(path).with_extension("");
+    let below = path.strip_prefix(base).unwrap_or(path);
+    // The dot in the name of a folder begins no ending.
+    let below = if path.is_dir() { below.to_owned() } else { below.with_extension("") };
     let parts = below
         .components()
         .map(|part| RefName::from_file_stem(&part.as_os_str().to_string_lossy()).to_string());
@@ -424,6 +418,10 @@ fn sort(root: &Path) -> Result<Sorted, RepoError> {
     let mut folders = vec![(root.to_owned(), 0)];
     let mut files = Vec::new();
     while let Some((folder, depth)) = folders.pop() {
+        if is_checkpoint(&folder) {
+            sorted.others.push(folder);
+            continue;
+        }
         let failed = || RepoError::io("read", &folder);
         for entry in fs::read_dir(&folder).map_err(failed())? {
             let entry = entry.map_err(failed())?;
@@ -448,7 +446,30 @@ fn sort(root: &Path) -> Result<Sorted, RepoError> {
     for file in files {
         place_file(&file, &mut sorted)?;
     }
+    sorted.others.sort();
     Ok(sorted)
+}
+
+/// What names are counted from: the folder, or that which a single file or checkpoint lies in.
+fn base_of<'a>(root: &'a Path, sorted: &Sorted) -> &'a Path {
+    let is_one = sorted.others.first().is_some_and(|first| first == root);
+    if root.is_dir() && !is_one { root } else { durable::directory_of(root) }
+}
+
+/// Whether a folder is one checkpoint, by the files that frameworks look for in it: the metadata of
+/// `torch.distributed.checkpoint` beside its shards, an index of shards, or a model's configuration beside weights
+/// (transformers, peft).
+fn is_checkpoint(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let names: Vec<String> = entries
+        .take(MAX_FILES)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    let has = |name: &str| names.iter().any(|known| known == name);
+    let any_ends = |endings: &[&str]| names.iter().any(|name| endings.iter().any(|end| name.ends_with(end)));
+    has(".metadata") && any_ends(&[".distcp"])
+        || any_ends(&[".safetensors.index.json", ".bin.index.json"])
+        || (has("config.json") || has("adapter_config.json")) && any_ends(&[".safetensors", ".bin"])
 }
 
 fn place_file(path: &Path, sorted: &mut Sorted) -> Result<(), RepoError> {

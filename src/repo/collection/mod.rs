@@ -1,17 +1,20 @@
 //! Collections: refs that share the beginning of their names, with a catalogue of their own.
 
 mod dump;
+mod export;
 mod import;
 mod sweep;
 
 use serde::Serialize;
 
 use crate::ledger::{RefKind, RefRow};
+use crate::migration::document::{self, Value};
 use crate::migration::suggest::suggest;
-use crate::refname::RefName;
+use crate::refname::{MAX_REF_NAME_BYTES, RefName};
 
 use super::{Repo, RepoError};
 
+pub use export::ExportReport;
 pub(super) use import::store_text;
 pub use import::{CollectionImportOptions, CollectionImportReport};
 pub use sweep::Swept;
@@ -88,4 +91,16 @@ impl Repo {
             }
         }
     }
+}
+
+/// The ref of a document: below the collection's name a part that stands for its `_id`, in full or, where that is too
+/// long for a name, its begin and a hash.
+pub(super) fn ref_of(collection: &RefName, id: &Value) -> Result<RefName, RepoError> {
+    let full = format!("{collection}/{}", document::part_of(id));
+    let name = if full.len() > MAX_REF_NAME_BYTES {
+        format!("{collection}/{}", document::short_part_of(id))
+    } else {
+        full
+    };
+    Ok(name.parse()?)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use jiff::Timestamp;
@@ -27,18 +27,18 @@ const MAX_JOBS: usize = 256;
 
 /// Catalogues by folder, each loaded once; `None` where there is none.
 #[derive(Default)]
-struct Catalogues(HashMap<PathBuf, Option<Catalogue>>);
+struct Loaded(HashMap<PathBuf, Option<Arc<Catalogue>>>);
 
-impl Catalogues {
+impl Loaded {
     fn of(
         &mut self,
         repo: &Repo,
         row: &RefRow,
         source: CatalogueSource<'_>,
-    ) -> Result<(PathBuf, Option<&Catalogue>), RepoError> {
+    ) -> Result<(PathBuf, Option<&Arc<Catalogue>>), RepoError> {
         let directory = repo.catalogue_directory(Some(row), source)?;
         if !self.0.contains_key(&directory) {
-            let found = if directory.is_dir() { Some(Catalogue::load(&directory)?) } else { None };
+            let found = if directory.is_dir() { Some(Arc::new(Catalogue::load(&directory)?)) } else { None };
             self.0.insert(directory.clone(), found);
         }
         let found = self.0[&directory].as_ref();
@@ -70,7 +70,7 @@ impl Repo {
         source: CatalogueSource<'_>,
         progress: &dyn Progress,
     ) -> Result<Vec<Swept<StatusReport>>, RepoError> {
-        let mut catalogues = Catalogues::default();
+        let mut catalogues = Loaded::default();
         let _reading = self.ledger.reading()?;
         let rows = self.branches(collection)?;
         let mut reports = Vec::with_capacity(rows.len());
@@ -79,7 +79,7 @@ impl Repo {
             let name = row.name.clone();
             let report = match (catalogue, source.given) {
                 (None, Some(_)) => Err(RepoError::NoCatalogue { path: directory }),
-                (catalogue, _) => self.status_of(row, catalogue, progress),
+                (catalogue, _) => self.status_of(row, catalogue.map(Arc::as_ref), progress),
             };
             reports.push((name, report));
         }
@@ -110,7 +110,7 @@ impl Repo {
         collection: Option<&str>,
         options: &PlanOptions<'_>,
     ) -> Result<Vec<Swept<PlanReport>>, RepoError> {
-        let mut catalogues = Catalogues::default();
+        let mut catalogues = Loaded::default();
         let mut plans: HashMap<String, Plan> = HashMap::new();
         let _reading = self.ledger.reading()?;
         let rows = self.branches(collection)?;
@@ -131,7 +131,7 @@ impl Repo {
     fn plan_shared(
         &self,
         row: RefRow,
-        catalogue: &Catalogue,
+        catalogue: &Arc<Catalogue>,
         options: &PlanOptions<'_>,
         plans: &mut HashMap<String, Plan>,
     ) -> Result<PlanReport, RepoError> {
@@ -178,7 +178,7 @@ impl Repo {
         see: &mut dyn FnMut(RefName, Result<CheckoutReport, RepoError>),
     ) -> Result<(), RepoError> {
         let _lock = self.lock()?;
-        let mut catalogues = Catalogues::default();
+        let mut catalogues = Loaded::default();
         let mut work = Vec::new();
         for row in self.branches(collection)? {
             let (directory, _) = catalogues.of(self, &row, options.plan.catalogue)?;
@@ -224,7 +224,7 @@ impl Repo {
         &mut self,
         name: &RefName,
         folder: &PathBuf,
-        catalogues: &HashMap<PathBuf, Option<Catalogue>>,
+        catalogues: &HashMap<PathBuf, Option<Arc<Catalogue>>>,
         options: &CheckoutOptions<'_>,
         context: &Context<'_>,
     ) -> Result<CheckoutReport, RepoError> {

@@ -172,11 +172,12 @@ impl Repo {
         check_room(&path, report.bytes_written)?;
         context.progress.begin("writing", report.bytes_written);
         let is_folder = files.iter().any(|file| !file.path.is_empty());
+        let sync = self.store.is_synced();
         let mut pieces = |piece: Piece<'_>, sink: &mut output::Sink<'_>| contents.copy(&reader, piece, sink);
         if is_folder {
-            write_folder(&path, files, &mut pieces, context.progress)?;
+            write_folder(&path, files, sync, &mut pieces, context.progress)?;
         } else {
-            write_file(&path, files, options.force, &mut pieces, context.progress)?;
+            write_file(&path, files, options.force, sync, &mut pieces, context.progress)?;
         }
         context.progress.end();
         Ok(report)

@@ -94,6 +94,7 @@ pub(super) fn write_file(
     path: &Path,
     files: Vec<Target>,
     force: bool,
+    sync: bool,
     pieces: &mut Pieces<'_>,
     progress: &dyn Progress,
 ) -> Result<(), RepoError> {
@@ -116,13 +117,14 @@ pub(super) fn write_file(
         }
         buffered.flush().map_err(failed())?;
     }
-    output.finish().map_err(failed())
+    output.finish_synced(sync).map_err(failed())
 }
 
 /// Writes a folder. One that is there must be empty: nothing is overwritten.
 pub(super) fn write_folder(
     path: &Path,
     mut files: Vec<Target>,
+    sync: bool,
     pieces: &mut Pieces<'_>,
     progress: &dyn Progress,
 ) -> Result<(), RepoError> {
@@ -142,9 +144,9 @@ pub(super) fn write_folder(
         kind: EntryKind::File { bytes: file.file_bytes(), mode: 0o644 },
     }));
     let failed = || RepoError::io("write", path);
-    let mut output = FolderWriter::create(path, entries).map_err(failed())?;
+    let mut output = FolderWriter::create(path, entries, sync).map_err(failed())?;
     for file in &files {
         file.write(path, pieces, progress, &mut |bytes| output.write(bytes))?;
     }
-    output.close().and_then(crate::durable::DurableFolder::finish).map_err(failed())
+    output.close().and_then(|folder| folder.finish_synced(sync)).map_err(failed())
 }

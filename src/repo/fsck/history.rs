@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::{ChainFault, Ledger, StepRow};
+use crate::ledger::{ChainFault, Ledger, StepRow, StoredRevision};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::{Applied, Revision, Step};
@@ -59,7 +59,7 @@ fn check_revisions(
     let mut known = HashSet::new();
     let mut parents = Vec::new();
     let mut turns = Turns::new();
-    let read = ledger.each_revision(&mut |id, tree, turn, body| {
+    let read = ledger.each_revision(&mut |StoredRevision { id, tree, turn, body }| {
         known.insert(id);
         let own = rows.remove(&id).unwrap_or_default();
         let wrong = match Revision::decode(body.as_bytes()) {

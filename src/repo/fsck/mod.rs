@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::ledger::{Ledger, LedgerError};
 use crate::object::ObjectId;
 use crate::progress::Progress;
+use crate::refname::RefName;
 use crate::store::{Store, StoreError};
 
 use super::lock::Lock;
@@ -129,6 +130,8 @@ pub struct FsckReport {
     pub checked: Checked,
     /// What was found, in the order in which it was looked at; after a repair, what is left.
     pub findings: Vec<Finding>,
+    /// Branches and tags whose present revision cannot be read whole, by name.
+    pub broken_refs: Vec<RefName>,
     /// What was repaired before, where that was asked for.
     pub repaired: Option<Repaired>,
 }
@@ -144,7 +147,12 @@ pub struct Repaired {
 
 impl FsckReport {
     fn new() -> FsckReport {
-        FsckReport { checked: Checked::default(), findings: Vec::new(), repaired: None }
+        FsckReport {
+            checked: Checked::default(),
+            findings: Vec::new(),
+            broken_refs: Vec::new(),
+            repaired: None,
+        }
     }
 
     /// Number of findings that matter this much.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, StoredRevision};
 use crate::object::{Locate, Location, ObjectId, PackId};
 use crate::progress::Progress;
 use crate::store::{Hint, PackIndex, Store, StoreError};
@@ -46,7 +46,7 @@ pub(super) fn repair(
 fn store_revisions(store: &Store, ledger: &mut Ledger) -> Result<(), RepoError> {
     let mut texts = Vec::new();
     let mut failed = Ok(());
-    ledger.each_revision(&mut |id, _, _, body| match ledger.locate(&id) {
+    ledger.each_revision(&mut |StoredRevision { id, body, .. }| match ledger.locate(&id) {
         Ok(None) if ObjectId::of(body.as_bytes()) == id => texts.push(body.to_owned()),
         Ok(_) => {}
         Err(error) => failed = Err(StoreError::from(error)),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::ledger::Ledger;
 use crate::object::ObjectId;
 use crate::progress::Progress;
+use crate::refname::RefName;
 use crate::snapshot::{self, SnapshotError};
 use crate::store::{Reader, Store, StoreError};
 
@@ -72,10 +73,18 @@ pub(super) fn check(
         let what = format!("object {}, which {by} needs,", id.short());
         check_object(&mut objects, id, &what, codes, report);
     }
+    let mut broken_trees = HashSet::new();
     for (id, by) in needs.trees() {
+        let before = report.findings.len();
         check_tree(&mut objects, id, by, report);
+        if report.findings.len() > before {
+            broken_trees.insert(id);
+        }
     }
     progress.end();
+    if !broken_trees.is_empty() {
+        report.broken_refs = broken_refs(ledger, &broken_trees);
+    }
     for (output, change) in report.read("remembered runs", ledger.memo_outputs()) {
         // What is needed has been reported already.
         let here = needs.has_tree(&output) || objects.state(&output) == State::Whole;
@@ -86,6 +95,16 @@ pub(super) fn check(
         }
     }
     report.checked.objects = objects.seen.len() as u64;
+}
+
+/// The refs whose present revision has one of these trees. What cannot be read of the ledger is told elsewhere.
+fn broken_refs(ledger: &Ledger, trees: &HashSet<ObjectId>) -> Vec<RefName> {
+    let refs = ledger.refs().unwrap_or_default().into_iter();
+    let broken = refs.filter(|row| match ledger.revision(&row.revision) {
+        Ok(Some(revision)) => trees.contains(&revision.tree),
+        _ => false,
+    });
+    broken.map(|row| row.name).collect()
 }
 
 fn check_object(

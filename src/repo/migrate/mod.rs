@@ -6,6 +6,10 @@ mod down;
 mod state;
 mod step;
 
+pub(super) use state::is_document;
+
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::migration::plan::{Method, OperationKind, Warning};
@@ -114,8 +118,8 @@ impl Repo {
         let executed = self.executed(&collection)?;
         let mut names: Vec<String> = executed.applied.iter().map(|entry| entry.name.clone()).collect();
         let wanted = match options.direction {
-            Direction::Up => up(catalogue.as_ref(), &names, options)?,
-            Direction::Down => down(catalogue.as_ref(), &names, options)?,
+            Direction::Up => up(catalogue.as_deref(), &names, options)?,
+            Direction::Down => down(catalogue.as_deref(), &names, options)?,
         };
         let mut report = MigrateReport {
             collection: collection.clone(),
@@ -125,14 +129,14 @@ impl Repo {
             executed: Vec::new(),
             pending: Vec::new(),
             documents: executed.documents,
-            warnings: drift(catalogue.as_ref(), &executed.applied),
+            warnings: drift(catalogue.as_deref(), &executed.applied),
         };
         for name in wanted {
             let step = Step { collection: &collection, migration: &name, options, context };
             let (done, documents) = match (options.direction, options.dry_run) {
-                (Direction::Up, false) => self.run_up(&step, catalogue.as_ref())?,
+                (Direction::Up, false) => self.run_up(&step, catalogue.as_deref())?,
                 (Direction::Down, false) => self.run_down(&step)?,
-                (_, true) => (self.rehearse_step(&step, catalogue.as_ref())?, report.documents),
+                (_, true) => (self.rehearse_step(&step, catalogue.as_deref())?, report.documents),
             };
             report.documents = documents;
             report.steps.push(done);
@@ -141,7 +145,7 @@ impl Repo {
                 Direction::Down => names.retain(|known| *known != name),
             }
         }
-        let of_documents = catalogue.iter().flat_map(of_documents);
+        let of_documents = catalogue.as_deref().into_iter().flat_map(of_documents);
         report.pending = of_documents
             .map(|migration| migration.name.clone())
             .filter(|name| !names.contains(name))
@@ -155,10 +159,10 @@ impl Repo {
         &self,
         collection: &RefName,
         options: &MigrateOptions<'_>,
-    ) -> Result<Option<Catalogue>, RepoError> {
+    ) -> Result<Option<Arc<Catalogue>>, RepoError> {
         match (self.load_collection_catalogue(collection, options.catalogue), options.direction) {
             (Ok(catalogue), Direction::Up) if of_documents(&catalogue).next().is_none() => {
-                Err(RepoError::NoDocumentMigrations { path: catalogue.directory })
+                Err(RepoError::NoDocumentMigrations { path: catalogue.directory.clone() })
             }
             (Ok(catalogue), _) => Ok(Some(catalogue)),
             (Err(RepoError::NoCatalogue { .. }), Direction::Down) if options.catalogue.given.is_none() => {

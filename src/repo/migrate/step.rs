@@ -15,7 +15,7 @@ use crate::snapshot::{self, SnapshotError};
 use crate::store::{Hint, Writer};
 use crate::value::{Graph, Kind, NodeId, StorageId, Tail};
 
-use super::super::collection::store_text;
+use super::super::collection::{ref_of, store_text};
 use super::super::{Context, Repo, RepoError};
 use super::state::{Member, manifest_text};
 use super::{MigrateOptions, MigratedStep};
@@ -426,6 +426,11 @@ fn run(
     let mut graph = Graph { nodes: Vec::new(), root: NodeId(0), storages: Vec::new() };
     let root = graph.add(Kind::List);
     graph.root = root;
+    if let Some(member) = members.iter().find(|member| !member.document.contains_key("_id")) {
+        let what = "the document has no `_id`, by which scripts know it";
+        let source = DocumentError::NotADocument { what: what.to_owned() };
+        return Err(RepoError::Document { name: member.row.name.to_string(), source });
+    }
     for member in members {
         let node = graph.add(Kind::Bytes(document::pack(&member.document)));
         graph.node_mut(root).tail.push(Tail::Append(node));
@@ -465,8 +470,7 @@ fn run(
     for node in &after[before.len()..] {
         let document = read(*node)?;
         let id = document.get("_id").ok_or_else(|| refused("a new document has no `_id`".to_owned()))?;
-        let name = format!("{}/{}", step.collection, document::part_of(id));
-        let name: RefName = name.parse()?;
+        let name = ref_of(step.collection, id)?;
         if !new.insert(name.clone()) {
             return Err(refused(format!("two new documents are `{name}`")));
         }
@@ -521,7 +525,7 @@ fn spelling_of(text: &[u8]) -> Spelling {
 /// How a document is written that has no model.
 fn plain_outline() -> Result<Outline, RepoError> {
     let text = &b"{\"_id\": 0, \"a\": 0}"[..];
-    let scanned = format::scan(&text, Some(Format::Json), &Limits::default()).map_err(SnapshotError::from)?;
+    let scanned = format::scan(&text, Some(Format::Json), &Limits::NONE).map_err(SnapshotError::from)?;
     Ok(scanned.outline)
 }
 

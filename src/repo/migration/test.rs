@@ -1,6 +1,7 @@
 //! Trying one migration out: up, down, up, and what differs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -123,7 +124,7 @@ impl Repo {
     pub(super) fn bring_before(
         &mut self,
         row: RefRow,
-        catalogue: &Catalogue,
+        catalogue: &Arc<Catalogue>,
         name: &str,
         context: &Context<'_>,
     ) -> Result<Position, RepoError> {

@@ -5,12 +5,11 @@
 //! however many refs there are.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use crate::ledger::{Ledger, RefRow, RevisionRow};
-use crate::object::{Locate, ObjectId};
+use crate::object::ObjectId;
 use crate::snapshot;
-use crate::store::{Codec, Reader, StoreError};
+use crate::store::{Codec, Reader};
 
 use super::super::RepoError;
 use super::RefStats;
@@ -51,58 +50,64 @@ impl By {
     }
 }
 
-/// A stored record.
-struct Record {
-    stored_bytes: u64,
-    /// Whether others have to be read for it.
-    needs_others: bool,
-    by: By,
-    /// Whether a revision on the way to the present one needs it.
-    on_the_way: bool,
-}
-
-/// What is known of the store's records.
+/// The store's records, by number in the order of their names: a few bytes for each.
 struct Records<'a> {
-    ledger: &'a Ledger,
     reader: &'a Reader<'a>,
-    known: HashMap<ObjectId, Record>,
-    /// What has to be there besides to read an object: its frames, and what they are differences to.
-    besides: HashMap<ObjectId, Vec<ObjectId>>,
+    names: Vec<ObjectId>,
+    stored_bytes: Vec<u32>,
+    by: Vec<By>,
+    /// Whether a revision on the way to the present one needs it.
+    on_the_way: Vec<bool>,
+    /// Whether others have to be read for it.
+    needs_others: Vec<bool>,
+    /// Those others: the frames of an object, and what they are differences to.
+    others: HashMap<u32, Vec<u32>>,
 }
 
-impl Records<'_> {
-    /// Looks up the records that are not known yet.
-    fn know(&mut self, ids: &[ObjectId]) -> Result<(), RepoError> {
-        let new: Vec<ObjectId> = ids.iter().filter(|id| !self.known.contains_key(id)).copied().collect();
-        for (id, found) in new.iter().zip(self.ledger.locate_many(&new).map_err(StoreError::from)?) {
-            let codec = found.and_then(|location| Codec::from_number(location.codec));
-            let record = Record {
-                stored_bytes: found.map_or(0, |location| location.stored_bytes),
-                needs_others: matches!(codec, Some(Codec::Frames | Codec::Delta)),
-                by: By::None,
-                on_the_way: false,
-            };
-            self.known.insert(*id, record);
-        }
-        Ok(())
+impl<'a> Records<'a> {
+    fn of(ledger: &Ledger, reader: &'a Reader<'a>) -> Result<Records<'a>, RepoError> {
+        let mut records = Records {
+            reader,
+            names: Vec::new(),
+            stored_bytes: Vec::new(),
+            by: Vec::new(),
+            on_the_way: Vec::new(),
+            needs_others: Vec::new(),
+            others: HashMap::new(),
+        };
+        ledger.each_object(&mut |id, location| {
+            records.names.push(id);
+            records.stored_bytes.push(u32::try_from(location.stored_bytes).unwrap_or(u32::MAX));
+            let codec = Codec::from_number(location.codec);
+            records.needs_others.push(matches!(codec, Some(Codec::Frames | Codec::Delta)));
+        })?;
+        records.by.resize(records.names.len(), By::None);
+        records.on_the_way.resize(records.names.len(), false);
+        Ok(records)
+    }
+
+    /// The number of a record; `None` where the store does not have it.
+    fn number(&self, id: &ObjectId) -> Option<u32> {
+        u32::try_from(self.names.binary_search(id).ok()?).ok()
     }
 
     /// Every record that a tree needs.
-    fn of_tree(&mut self, tree: ObjectId) -> Result<Vec<ObjectId>, RepoError> {
+    fn of_tree(&mut self, tree: ObjectId) -> Result<Vec<u32>, RepoError> {
         let read = snapshot::read_tree(self.reader, &tree)?;
-        let mut needed: Vec<ObjectId> =
-            std::iter::once(tree).chain(read.objects().map(|stored| stored.object)).collect();
-        self.know(&needed)?;
-        let mut more = Vec::new();
-        for id in needed.iter().filter(|id| self.known[*id].needs_others) {
-            let besides = match self.besides.entry(*id) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(self.reader.references(id)?),
-            };
-            more.extend_from_slice(besides);
+        let objects = std::iter::once(tree).chain(read.objects().map(|stored| stored.object));
+        let mut needed: Vec<u32> = objects.filter_map(|id| self.number(&id)).collect();
+        for place in 0..needed.len() {
+            let number = needed[place];
+            if !self.needs_others[number as usize] {
+                continue;
+            }
+            if !self.others.contains_key(&number) {
+                let others = self.reader.references(&self.names[number as usize])?;
+                let others = others.iter().filter_map(|id| self.number(id)).collect();
+                self.others.insert(number, others);
+            }
+            needed.extend_from_slice(&self.others[&number]);
         }
-        self.know(&more)?;
-        needed.extend(more);
         Ok(needed)
     }
 }
@@ -112,7 +117,7 @@ enum Next {
     /// Go to a revision, so many revisions and bytes of files being on the way to it.
     Enter { place: usize, revisions: u64, raw_bytes: u64 },
     /// Go back: this is no longer on the way.
-    Leave(Vec<ObjectId>),
+    Leave(Vec<u32>),
 }
 
 /// What each ref takes, in the order of the refs. `revisions` are all there are, oldest first.
@@ -151,28 +156,27 @@ pub(super) fn weigh(
     let new =
         |row: RefRow| RefStats { name: row.name, revisions: 0, raw_bytes: 0, stored_bytes: 0, own_bytes: 0 };
     let mut stats: Vec<RefStats> = refs.into_iter().map(new).collect();
-    let mut records = Records { ledger, reader, known: HashMap::new(), besides: HashMap::new() };
+    let mut records = Records::of(ledger, reader)?;
     let mut stored_bytes = 0;
     while let Some(step) = next.pop() {
         let (place, revisions_here, raw_here) = match step {
-            Next::Leave(ids) => {
-                for id in ids {
-                    let record = records.known.get_mut(&id).expect("what was entered is known");
-                    record.on_the_way = false;
-                    stored_bytes -= record.stored_bytes;
+            Next::Leave(left) => {
+                for number in left {
+                    records.on_the_way[number as usize] = false;
+                    stored_bytes -= u64::from(records.stored_bytes[number as usize]);
                 }
                 continue;
             }
             Next::Enter { place, revisions, raw_bytes } => (place, revisions, raw_bytes),
         };
         let mut entered = Vec::new();
-        for id in records.of_tree(revisions[place].tree)? {
-            let record = records.known.get_mut(&id).expect("what a tree needs was looked up");
-            record.by = record.by.and(by[place]);
-            if !record.on_the_way {
-                record.on_the_way = true;
-                stored_bytes += record.stored_bytes;
-                entered.push(id);
+        for number in records.of_tree(revisions[place].tree)? {
+            let record = number as usize;
+            records.by[record] = records.by[record].and(by[place]);
+            if !records.on_the_way[record] {
+                records.on_the_way[record] = true;
+                stored_bytes += u64::from(records.stored_bytes[record]);
+                entered.push(number);
             }
         }
         let so_far = revisions_here + 1;
@@ -185,9 +189,9 @@ pub(super) fn weigh(
         let below = children[place].iter();
         next.extend(below.map(|place| Next::Enter { place: *place, revisions: so_far, raw_bytes }));
     }
-    for record in records.known.values() {
-        if let By::One(number) = record.by {
-            stats[number as usize].own_bytes += record.stored_bytes;
+    for (by, stored_bytes) in records.by.iter().zip(&records.stored_bytes) {
+        if let By::One(number) = by {
+            stats[*number as usize].own_bytes += u64::from(*stored_bytes);
         }
     }
     Ok(stats)

@@ -1,9 +1,10 @@
 //! Floats of one byte, <https://arxiv.org/abs/2209.05433> and <https://arxiv.org/abs/2206.02915>.
 
-use crate::value::Dtype;
+use super::Dtype;
 
 /// How the eight bits of a float are shared out.
-pub(super) struct Narrow {
+#[derive(Debug, Clone, Copy)]
+pub struct Narrow {
     /// Bits of the fraction; the sign takes one, the exponent the rest.
     fraction_bits: i32,
     /// What is taken from the exponent as it is stored.
@@ -17,7 +18,7 @@ pub(super) struct Narrow {
 }
 
 /// The form of a type of one byte.
-pub(super) fn of(dtype: Dtype) -> Narrow {
+pub fn of(dtype: Dtype) -> Narrow {
     let form = |fraction_bits, bias, infinity, nan, unsigned_zero| Narrow {
         fraction_bits,
         bias,
@@ -35,7 +36,7 @@ pub(super) fn of(dtype: Dtype) -> Narrow {
 
 impl Narrow {
     /// The number that a byte stands for.
-    pub(super) fn decode(&self, byte: u8) -> f64 {
+    pub fn decode(&self, byte: u8) -> f64 {
         let magnitude = byte & 0x7f;
         let sign = if byte & 0x80 == 0 { 1.0 } else { -1.0 };
         if self.unsigned_zero {
@@ -65,7 +66,7 @@ impl Narrow {
     ///
     /// What is too large becomes infinite where there is an infinity, no number where zero has no sign, else the
     /// largest number, as in PyTorch 2.15.
-    pub(super) fn encode(&self, number: f32) -> u8 {
+    pub fn encode(&self, number: f32) -> u8 {
         let sign = if number.is_sign_negative() && !self.unsigned_zero { 0x80 } else { 0 };
         let wide = f64::from(number.abs());
         let over = |sign: u8| match self.infinity {
