@@ -8,8 +8,8 @@ use super::text;
 use super::{Change, Ledger, LedgerError};
 use crate::object::{Locate, LocateError, Location, ObjectId, PackId};
 
-/// Names that are looked up with one statement.
-const BATCH: usize = 64;
+/// Names that are looked up with one statement: with the shorter one where few are left.
+const BATCHES: [usize; 2] = [8, 64];
 
 pub(super) const BY_NAME: &str = "SELECT packs.name, offset, stored_bytes, raw_bytes, codec
      FROM objects JOIN packs ON packs.number = objects.pack WHERE objects.name = ?1";
@@ -19,12 +19,12 @@ pub(super) const BY_PACK: &str = "SELECT objects.name, offset, stored_bytes, raw
 /// In the order in which they lie in the file.
 const ALL: &str = "SELECT name, pack, offset, stored_bytes, raw_bytes, codec FROM objects ORDER BY name";
 
-/// As [`BY_NAME`] for [`BATCH`] names, and the name itself.
-pub(super) fn by_names() -> String {
+/// As [`BY_NAME`] for so many names, and the name itself.
+pub(super) fn by_names(count: usize) -> String {
     format!(
         "SELECT packs.name, offset, stored_bytes, raw_bytes, codec, objects.name
          FROM objects JOIN packs ON packs.number = objects.pack WHERE objects.name IN (?{})",
-        ", ?".repeat(BATCH - 1)
+        ", ?".repeat(count - 1)
     )
 }
 
@@ -48,11 +48,16 @@ impl Locate for Ledger {
 
     fn locate_many(&self, ids: &[ObjectId]) -> Result<Vec<Option<Location>>, LocateError> {
         let mut found = HashMap::new();
-        for batch in ids.chunks(BATCH) {
-            // One statement for all batches: a short one is filled up with its first name.
-            let names = batch.iter().chain(std::iter::repeat(&batch[0])).take(BATCH).map(ObjectId::as_bytes);
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let [few, many] = BATCHES;
+            let count = if rest.len() <= few { few } else { many };
+            let (batch, after) = rest.split_at(rest.len().min(count));
+            rest = after;
+            // Two statements for all batches: a short one is filled up with its first name.
+            let names = batch.iter().chain(std::iter::repeat(&batch[0])).take(count).map(ObjectId::as_bytes);
             self.connection
-                .prepare_cached(&by_names())
+                .prepare_cached(&by_names(count))
                 .and_then(|mut statement| {
                     let mut rows = statement.query(params_from_iter(names))?;
                     while let Some(row) = rows.next()? {

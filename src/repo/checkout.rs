@@ -416,7 +416,7 @@ impl Repo {
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let content = snapshot::export_to(&reader, &tree, file.file_mut(), context.progress);
+        let content = snapshot::export_to(&reader, &tree, file.file_mut(), revision.file, context.progress);
         context.progress.end();
         let content = content.map_err(|error| sink_error(error, path))?;
         if revision.file.is_some_and(|expected| expected != content) {

@@ -29,7 +29,7 @@ pub(super) struct Encoder {
     symbols: Compressor<'static>,
     sample: Vec<u8>,
     difference: Vec<u8>,
-    plane: Vec<u8>,
+    planes: Vec<u8>,
     out: Frame,
 }
 
@@ -75,7 +75,7 @@ impl Encoder {
             symbols,
             sample: Vec::new(),
             difference: Vec::new(),
-            plane: Vec::new(),
+            planes: Vec::new(),
             out: Frame::default(),
         }
     }
@@ -160,22 +160,23 @@ impl Encoder {
 
     /// The smallest forms of the planes of some numbers, and about their length together.
     fn best_planes(&mut self, item_bytes: usize, sample: &[u8]) -> (usize, [Form; 8]) {
-        let mut plane = std::mem::take(&mut self.plane);
-        plane.resize(sample.len() / item_bytes, 0);
+        let items = sample.len() / item_bytes;
+        let mut planes = std::mem::take(&mut self.planes);
+        planes.resize(planes.len().max(sample.len()), 0);
+        planes::split(sample, &mut rooms(&mut [], &mut planes, items)[..item_bytes]);
         let mut forms = [Form::Raw; 8];
         let mut total = table_bytes(item_bytes);
-        for (significance, form) in forms[..item_bytes].iter_mut().enumerate() {
-            planes::split(item_bytes, significance, sample, &mut plane);
+        for (plane, form) in planes.chunks(items).zip(&mut forms[..item_bytes]) {
             // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
-            let (bytes, best) = if symbols_bytes(&plane) <= worthwhile_bytes(plane.len()) {
-                self.best_form(&plane)
+            let (bytes, best) = if symbols_bytes(plane) <= worthwhile_bytes(items) {
+                self.best_form(plane)
             } else {
-                (plane.len(), Form::Raw)
+                (items, Form::Raw)
             };
             *form = best;
             total += bytes;
         }
-        self.plane = plane;
+        self.planes = planes;
         (total, forms)
     }
 
@@ -212,30 +213,34 @@ impl Encoder {
     fn encode_planes(&mut self, forms: &[Form; 8], item_bytes: usize, bytes: &[u8], head: &[u8]) -> usize {
         let items = bytes.len() / item_bytes;
         let (whole, tail) = bytes.split_at(items * item_bytes);
-        let mut plane = std::mem::take(&mut self.plane);
-        plane.resize(items, 0);
+        let mut planes = std::mem::take(&mut self.planes);
+        planes.resize(planes.len().max(whole.len()), 0);
         let table = head.len();
         let mut at = table + table_bytes(item_bytes);
         self.out.set_len(at + bytes.len());
         self.out.payload_mut()[..table].copy_from_slice(head);
         self.out.payload_mut()[table] = item_bytes as u8;
+        // Planes before the first that is compressed are split to where they stay.
+        let staying = forms[..item_bytes].iter().take_while(|form| **form == Form::Raw).count();
+        let out = &mut self.out.payload_mut()[at..at + staying * items];
+        planes::split(whole, &mut rooms(out, &mut planes, items)[..item_bytes]);
         for (significance, &form) in forms[..item_bytes].iter().enumerate() {
+            let plane = significance.checked_sub(staying).map(|place| &planes[place * items..][..items]);
             let mut compressed = None;
-            if form != Form::Raw {
-                planes::split(item_bytes, significance, whole, &mut plane);
-                compressed = self.compress(form, &plane, at, worthwhile_bytes(items));
+            if let Some(plane) = plane.filter(|_| form != Form::Raw) {
+                compressed = self.compress(form, plane, at, worthwhile_bytes(items));
             }
             let out = self.out.payload_mut();
-            let length = compressed.unwrap_or_else(|| {
-                planes::split(item_bytes, significance, whole, &mut out[at..at + items]);
-                items
-            });
+            if let Some(plane) = plane.filter(|_| compressed.is_none()) {
+                out[at..at + items].copy_from_slice(plane);
+            }
+            let length = compressed.unwrap_or(items);
             let entry = &mut out[table + 1 + 5 * significance..][..5];
             entry[0] = u8::from(compressed.is_some());
             entry[1..].copy_from_slice(&(length as u32).to_le_bytes());
             at += length;
         }
-        self.plane = plane;
+        self.planes = planes;
         self.out.payload_mut()[at..at + tail.len()].copy_from_slice(tail);
         at + tail.len()
     }
@@ -246,6 +251,12 @@ impl Encoder {
         // zstd fails where the room is too short: what does not shrink enough.
         zstd.compress_to_buffer(bytes, &mut self.out.payload_mut()[at..at + limit]).ok()
     }
+}
+
+/// Room for up to eight planes of so many bytes each: in `first` as many as fit there, then in `rest`.
+fn rooms<'a>(first: &'a mut [u8], rest: &'a mut [u8], items: usize) -> [&'a mut [u8]; 8] {
+    let mut all = first.chunks_exact_mut(items.max(1)).chain(rest.chunks_exact_mut(items.max(1)));
+    std::array::from_fn(|_| all.next().unwrap_or_default())
 }
 
 /// Length of the numbers that differences are taken of; single bytes where nothing is known.

@@ -66,6 +66,7 @@
 //! A compressed form is shorter than its raw form, no raw form but that of a list exceeds
 //! [`MAX_FRAME_BYTES`], and a list has at most 2^22 names; a reader refuses others before it allocates.
 
+mod ahead;
 mod append;
 mod codec;
 mod decode;
@@ -76,6 +77,7 @@ mod frame;
 mod layout;
 mod list;
 mod pack;
+mod pieces;
 mod pipeline;
 mod planes;
 mod reader;
@@ -106,9 +108,9 @@ pub use writer::{Counts, FinishedPack, Links, Put, Writer};
 /// The inner loops, for the benchmarks.
 #[doc(hidden)]
 pub mod kernels {
-    /// Takes a plane out of numbers side by side.
-    pub fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane: &mut [u8]) {
-        super::planes::split(item_bytes, significance, bytes, plane);
+    /// Takes numbers side by side apart into planes.
+    pub fn split(bytes: &[u8], planes: &mut [&mut [u8]]) {
+        super::planes::split(bytes, planes);
     }
 
     /// Puts planes together to numbers.

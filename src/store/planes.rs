@@ -4,22 +4,42 @@
 //! mantissa, so that the most significant byte is all exponent, which is where weights repeat; integers
 //! lose nothing by it.
 
-/// Takes the plane of this significance (0 is the least) out of `bytes`.
-///
-/// `bytes` is items of 1, 2, 4 or 8 bytes, little-endian; `plane` has one byte for each.
-pub(super) fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane: &mut [u8]) {
+/// Numbers that are taken apart or put together at once: all that is under way fits the processor's registers, or
+/// nearly, and loops of a known length become vector instructions.
+const BLOCK: usize = 64;
+
+/// Takes `bytes` apart into planes, least significant first: as many as an item has bytes, 1, 2, 4 or 8, with one
+/// byte for each item. Items are little-endian; what is left of less than one is passed over.
+pub(super) fn split(bytes: &[u8], planes: &mut [&mut [u8]]) {
     macro_rules! split {
-        ($number:ty) => {
-            for (item, byte) in bytes.as_chunks().0.iter().zip(plane) {
-                *byte = (<$number>::from_le_bytes(*item).rotate_left(1) >> (8 * significance)) as u8;
+        ($number:ty, $count:literal, $halve:expr) => {{
+            let planes: &mut [&mut [u8]; $count] =
+                planes.try_into().expect("the caller matched their number");
+            let (items, _) = bytes.as_chunks();
+            let (blocks, rest) = items.as_chunks::<BLOCK>();
+            for (number, block) in blocks.iter().enumerate() {
+                let mut turned = [0; BLOCK];
+                for (turned, item) in turned.iter_mut().zip(block) {
+                    *turned = <$number>::from_le_bytes(*item).rotate_left(1);
+                }
+                let bytes: [[u8; BLOCK]; $count] = $halve(&turned);
+                for (plane, bytes) in planes.iter_mut().zip(&bytes) {
+                    plane[number * BLOCK..][..BLOCK].copy_from_slice(bytes);
+                }
             }
-        };
+            for (place, item) in (blocks.len() * BLOCK..).zip(rest) {
+                let bytes = <$number>::from_le_bytes(*item).rotate_left(1).to_le_bytes();
+                for (plane, byte) in planes.iter_mut().zip(bytes) {
+                    plane[place] = byte;
+                }
+            }
+        }};
     }
-    match item_bytes {
-        1 => split!(u8),
-        2 => split!(u16),
-        4 => split!(u32),
-        8 => split!(u64),
+    match planes.len() {
+        1 => split!(u8, 1, |numbers: &[u8; BLOCK]| [*numbers]),
+        2 => split!(u16, 2, halves_of_2),
+        4 => split!(u32, 4, halves_of_4),
+        8 => split!(u64, 8, halves_of_8),
         _ => unreachable!("the caller knows which items have planes"),
     }
 }
@@ -27,24 +47,78 @@ pub(super) fn split(item_bytes: usize, significance: usize, bytes: &[u8], plane:
 /// Puts numbers together from all their planes, least significant first, which have one byte for each item of `bytes`.
 pub(super) fn join(planes: &[&[u8]], bytes: &mut [u8]) {
     macro_rules! join {
-        ($number:ty, $($plane:ident $place:literal),*) => {{
+        ($number:ty, $count:literal, $double:expr) => {{
+            let planes: &[&[u8]; $count] = planes.try_into().expect("the caller matched their number");
             let (items, _) = bytes.as_chunks_mut();
-            let length = items.len();
-            // Slices of one known length let the compiler leave the bounds checks out of the loop.
-            $(let $plane = &planes[$place][..length];)*
-            for (i, item) in items.iter_mut().enumerate() {
-                let number = $(<$number>::from($plane[i]) << (8 * $place))|*;
-                *item = number.rotate_right(1).to_le_bytes();
+            let (blocks, rest) = items.as_chunks_mut::<BLOCK>();
+            let whole = blocks.len() * BLOCK;
+            for (number, block) in blocks.iter_mut().enumerate() {
+                let mut bytes = [[0; BLOCK]; $count];
+                for (bytes, plane) in bytes.iter_mut().zip(planes) {
+                    bytes.copy_from_slice(&plane[number * BLOCK..][..BLOCK]);
+                }
+                let turned: [$number; BLOCK] = $double(&bytes);
+                for (item, turned) in block.iter_mut().zip(turned) {
+                    *item = turned.rotate_right(1).to_le_bytes();
+                }
+            }
+            for (place, item) in (whole..).zip(rest) {
+                let bytes = planes.map(|plane| plane[place]);
+                *item = <$number>::from_le_bytes(bytes).rotate_right(1).to_le_bytes();
             }
         }};
     }
     match planes.len() {
-        1 => join!(u8, a 0),
-        2 => join!(u16, a 0, b 1),
-        4 => join!(u32, a 0, b 1, c 2, d 3),
-        8 => join!(u64, a 0, b 1, c 2, d 3, e 4, f 5, g 6, h 7),
+        1 => join!(u8, 1, |[bytes]: &[[u8; BLOCK]; 1]| *bytes),
+        2 => join!(u16, 2, doubles_of_2),
+        4 => join!(u32, 4, doubles_of_4),
+        8 => join!(u64, 8, doubles_of_8),
         _ => unreachable!("the caller knows which items have planes"),
     }
+}
+
+/// Numbers are taken apart in halves, and those again: each step is one that processors have for vectors.
+macro_rules! halves {
+    ($number:ty, $half:ty, $halves:ident, $doubles:ident) => {
+        fn $halves(numbers: &[$number; BLOCK]) -> [[$half; BLOCK]; 2] {
+            let (mut low, mut high) = ([0; BLOCK], [0; BLOCK]);
+            for ((number, low), high) in numbers.iter().zip(&mut low).zip(&mut high) {
+                *low = *number as $half;
+                *high = (*number >> <$half>::BITS) as $half;
+            }
+            [low, high]
+        }
+
+        fn $doubles([low, high]: &[[$half; BLOCK]; 2]) -> [$number; BLOCK] {
+            let mut numbers = [0; BLOCK];
+            for ((number, low), high) in numbers.iter_mut().zip(low).zip(high) {
+                *number = <$number>::from(*low) | <$number>::from(*high) << <$half>::BITS;
+            }
+            numbers
+        }
+    };
+}
+
+halves!(u16, u8, halves_of_2, doubles_of_2);
+halves!(u32, u16, halves_to_2, doubles_to_4);
+halves!(u64, u32, halves_to_4, doubles_to_8);
+
+fn halves_of_4(numbers: &[u32; BLOCK]) -> [[u8; BLOCK]; 4] {
+    let [[a, b], [c, d]] = halves_to_2(numbers).map(|half| halves_of_2(&half));
+    [a, b, c, d]
+}
+
+fn halves_of_8(numbers: &[u64; BLOCK]) -> [[u8; BLOCK]; 8] {
+    let [[a, b, c, d], [e, f, g, h]] = halves_to_4(numbers).map(|half| halves_of_4(&half));
+    [a, b, c, d, e, f, g, h]
+}
+
+fn doubles_of_4([a, b, c, d]: &[[u8; BLOCK]; 4]) -> [u32; BLOCK] {
+    doubles_to_4(&[doubles_of_2(&[*a, *b]), doubles_of_2(&[*c, *d])])
+}
+
+fn doubles_of_8([a, b, c, d, e, f, g, h]: &[[u8; BLOCK]; 8]) -> [u64; BLOCK] {
+    doubles_to_8(&[doubles_of_4(&[*a, *b, *c, *d]), doubles_of_4(&[*e, *f, *g, *h])])
 }
 
 #[cfg(test)]
@@ -55,23 +129,29 @@ mod tests {
     fn planes_join_to_what_was_split() {
         let bytes: Vec<u8> = (0..8 * 1001_usize).map(|i| (i * i / 7) as u8).collect();
         for item_bytes in [1, 2, 4, 8] {
-            let mut planes = vec![vec![0; bytes.len() / item_bytes]; item_bytes];
-            for (significance, plane) in planes.iter_mut().enumerate() {
-                split(item_bytes, significance, &bytes, plane);
+            for items in (0..200).chain([1000]) {
+                let bytes = &bytes[..items * item_bytes];
+                let mut planes = vec![vec![0; items]; item_bytes];
+                let mut room: Vec<&mut [u8]> = planes.iter_mut().map(Vec::as_mut_slice).collect();
+                split(bytes, &mut room);
+                let slices: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+                let mut joined = vec![0; bytes.len()];
+                join(&slices, &mut joined);
+                assert!(joined == bytes, "{items} items of {item_bytes} bytes");
             }
-            let slices: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
-            let mut joined = vec![0; bytes.len()];
-            join(&slices, &mut joined);
-            assert!(joined == bytes, "items of {item_bytes} bytes");
         }
     }
 
     #[test]
     fn the_last_plane_of_a_float_is_its_exponent() {
-        let numbers = [1.0_f32, -1.5, 1.75];
-        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let mut plane = [0; 3];
-        split(4, 3, &bytes, &mut plane);
-        assert_eq!(plane, [127; 3]);
+        for count in [3, 300] {
+            let numbers = [1.0_f32, -1.5, 1.75].into_iter().cycle().take(count);
+            let bytes: Vec<u8> = numbers.flat_map(f32::to_le_bytes).collect();
+            let mut planes = vec![vec![0; count]; 4];
+            let mut room: Vec<&mut [u8]> = planes.iter_mut().map(Vec::as_mut_slice).collect();
+            split(&bytes, &mut room);
+            assert!(planes[3].iter().all(|exponent| *exponent == 127));
+            assert_eq!(planes[0][..3], [0, 1, 0]);
+        }
     }
 }

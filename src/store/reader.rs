@@ -1,41 +1,49 @@
-//! Reading objects: every byte that comes out has been proved by its name.
+//! Reading objects: every byte that comes out has been proved by its name, or the caller said that it will be
+//! proved otherwise.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::iter;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 
-use crate::object::{Locate, ObjectId, PackId};
+use crate::object::{Locate, Location, ObjectId, PackId};
 
 use super::Store;
+use super::ahead::{Ahead, Piece, PieceSink, Target, read_piece};
 use super::codec::Codec;
 use super::decode::Decoder;
 use super::delta::{Head, MAX_DEPTH};
 use super::error::{Damage, StoreError};
 use super::frame::Frame;
 use super::list::FrameList;
+use super::pieces::Pieces;
 use super::record::{Chain, OpenPack, Part, Record};
 use super::whole::WholePiece;
-use super::workers::{self, Workers};
 
 /// Reads objects wherever an index finds them.
 pub struct Reader<'a> {
     store: &'a Store,
     index: &'a dyn Locate,
     packs: RefCell<HashMap<PackId, Arc<OpenPack>>>,
+    /// Where records lie that are wanted soon.
+    found: RefCell<HashMap<ObjectId, Location>>,
     /// Taken while it is in use, so that a receiver may itself read.
     ahead: Cell<Option<Ahead>>,
     own: Cell<Option<(Frame, Decoder)>>,
 }
 
+/// Names that are looked up at once.
+pub(super) const LOOKUPS: usize = 256;
+
+/// Records whose places a reader remembers, as long as they are not more.
+const MAX_FOUND: usize = 16 * LOOKUPS;
+
+/// Names that are looked up at once where a whole store is gone through.
+const SWEEP: usize = 1 << 14;
+
 /// So much is read before threads are started for the rest.
 const LITTLE_BYTES: u64 = 1 << 20;
-
-/// Names that are looked up at once.
-const LOOKUPS: usize = 1 << 14;
 
 /// Packs that a reader keeps open.
 const OPEN_PACKS: usize = 64;
@@ -92,39 +100,16 @@ impl io::Read for ObjectReader<'_, '_> {
 /// An object that others may be stored as differences to.
 pub(super) type Like = Found;
 
-/// A record, and the object that it belongs to, by its place among those that are read.
-type Piece = (usize, ObjectId, Chain);
-
-/// A piece to be read by its number, and where to write it.
-type Job = (u64, Chain, Option<(Arc<Target>, u64)>, Frame);
-
-/// Where a piece was written, if it was, and what it gives to the hash of the file.
-type Written = Option<(u64, WholePiece)>;
-
-/// A piece by its number, with its bytes unless there was an error.
-type Done = (u64, Frame, Result<Written, StoreError>);
-
-/// Gets the pieces in order.
-type PieceSink<'a> = dyn FnMut(usize, &[u8], Written) -> io::Result<()> + 'a;
-
-/// A file that pieces are written to, and where in it each object begins.
-struct Target {
-    file: File,
-    starts: Vec<u64>,
-}
-
-/// Threads that read and decode before the bytes are wanted.
-struct Ahead {
-    workers: Workers<Job>,
-    /// Nothing for a thread that panicked.
-    results: Receiver<Option<Done>>,
-    free: Vec<Frame>,
-    max_frames: usize,
-}
-
 impl<'a> Reader<'a> {
     pub(super) fn new(store: &'a Store, index: &'a dyn Locate) -> Reader<'a> {
-        Reader { store, index, packs: RefCell::default(), ahead: Cell::new(None), own: Cell::new(None) }
+        Reader {
+            store,
+            index,
+            packs: RefCell::default(),
+            found: RefCell::default(),
+            ahead: Cell::new(None),
+            own: Cell::new(None),
+        }
     }
 
     /// Whether the index finds the object.
@@ -165,7 +150,7 @@ impl<'a> Reader<'a> {
     ///
     /// As [`read`](Reader::read).
     pub fn references_of(&self, ids: &[ObjectId], see: &mut dyn FnMut(ObjectId)) -> Result<(), StoreError> {
-        for ids in ids.chunks(LOOKUPS) {
+        for ids in ids.chunks(SWEEP) {
             let found = ids.iter().zip(self.index.locate_many(ids)?);
             let records = found.map(|(id, location)| match location {
                 Some(location) => Ok(Record { id: *id, part: Part::Object, location }),
@@ -302,7 +287,8 @@ impl<'a> Reader<'a> {
     /// Writes one object after another to `file`, each from its own of `starts` on, on all cores and in no order.
     ///
     /// `sink` then gets, in order, an object's place in `ids` and what each of its pieces gives to the hash of
-    /// the file, with its start and its length.
+    /// the file, with its start and its length. Where the file is `proved_as_whole`, by the caller who compares that
+    /// hash, the objects are not proved by their names, but what they are differences to is.
     ///
     /// # Errors
     ///
@@ -312,9 +298,10 @@ impl<'a> Reader<'a> {
         ids: &mut dyn Iterator<Item = ObjectId>,
         file: File,
         starts: Vec<u64>,
+        proved_as_whole: bool,
         sink: &mut dyn FnMut(usize, u64, &WholePiece, u64) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        let target = Arc::new(Target { file, starts });
+        let target = Arc::new(Target { file, starts, proved_as_whole });
         self.run_each(ids, Some(&target), &mut |place, bytes, written| {
             let (at, piece) = written.expect("there is a target, so it was written");
             sink(place, at, &piece, bytes.len() as u64)
@@ -327,29 +314,7 @@ impl<'a> Reader<'a> {
         target: Option<&Arc<Target>>,
         sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
-        let mut ids = ids.enumerate();
-        // The object whose frames are at hand, and the next of them.
-        let mut open: Option<(usize, ObjectId, FrameList, usize)> = None;
-        let mut pieces = iter::from_fn(|| {
-            if let Some((place, id, list, next)) = &mut open {
-                let frame = *next;
-                *next += 1;
-                if frame < list.frames.len() {
-                    return Some(self.piece(*place, *id, list, frame));
-                }
-            }
-            let (place, id) = ids.next()?;
-            open = None;
-            match self.find(id) {
-                Err(error) => Some(Err(error)),
-                Ok(Found::One(record)) => Some(self.chain(record).map(|chain| (place, id, chain))),
-                Ok(Found::Many(list)) => {
-                    let first = self.piece(place, id, &list, 0);
-                    open = Some((place, id, list, 1));
-                    Some(first)
-                }
-            }
-        });
+        let mut pieces = Pieces::of(self, ids);
         self.run_ahead(&mut pieces, target, sink)
     }
 
@@ -418,11 +383,42 @@ impl<'a> Reader<'a> {
 
     /// Where a record lies that is to be this part of an object.
     fn locate(&self, id: ObjectId, part: Part) -> Result<Record, StoreError> {
-        let location = self.index.locate(&id)?.ok_or(StoreError::Missing { id })?;
+        let location = self.look_up(&id)?.ok_or(StoreError::Missing { id })?;
         Ok(Record { id, part, location })
     }
 
-    fn find(&self, id: ObjectId) -> Result<Found, StoreError> {
+    /// Asks the index, unless it was asked before.
+    fn look_up(&self, id: &ObjectId) -> Result<Option<Location>, StoreError> {
+        match self.found.borrow().get(id) {
+            Some(location) => Ok(Some(*location)),
+            None => Ok(self.index.locate(id)?),
+        }
+    }
+
+    /// Asks the index at once for records that are wanted soon, and for what they are differences to.
+    pub(super) fn look_ahead(&self, ids: &[ObjectId]) -> Result<(), StoreError> {
+        let mut known = self.found.borrow_mut();
+        if known.len() > MAX_FOUND {
+            known.clear();
+        }
+        let mut wanted: Vec<ObjectId> = ids.iter().filter(|id| !known.contains_key(id)).copied().collect();
+        while !wanted.is_empty() {
+            let mut bases = Vec::new();
+            for (id, location) in wanted.iter().zip(self.index.locate_many(&wanted)?) {
+                let Some(location) = location else { continue };
+                known.insert(*id, location);
+                // What is damaged is told of when it is read.
+                let record = Record { id: *id, part: Part::Object, location };
+                let pack = self.pack(location.pack).ok();
+                bases.extend(pack.and_then(|pack| pack.read_delta_head(&record).ok()?).map(|head| head.base));
+            }
+            bases.retain(|base| !known.contains_key(base));
+            wanted = bases;
+        }
+        Ok(())
+    }
+
+    pub(super) fn find(&self, id: ObjectId) -> Result<Found, StoreError> {
         let record = self.locate(id, Part::Object)?;
         if record.location.codec == Codec::Frames.number() {
             self.pack(record.location.pack)?.read_list(&record).map(Found::Many)
@@ -432,7 +428,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A frame of an object, found and of the length that its list wants.
-    fn piece(&self, place: usize, id: ObjectId, list: &FrameList, frame: usize) -> Result<Piece, StoreError> {
+    pub(super) fn piece(
+        &self,
+        place: usize,
+        id: ObjectId,
+        list: &FrameList,
+        frame: usize,
+    ) -> Result<Piece, StoreError> {
         let (part, bytes) = list.part(frame);
         let record = self.locate(list.frames[frame], part)?;
         let pack = self.pack(record.location.pack)?;
@@ -455,7 +457,7 @@ impl<'a> Reader<'a> {
         loop {
             let (pack, last) = chain.0.last().expect("it begins with one");
             let Some(Head { depth, base }) = pack.read_delta_head(last)? else { return Ok(chain) };
-            let found = self.index.locate(&base)?;
+            let found = self.look_up(&base)?;
             // Depths that fall end, whatever the packs say.
             let sound = depth < below;
             match found.filter(|found| sound && found.raw_bytes == last.location.raw_bytes) {
@@ -478,10 +480,12 @@ impl<'a> Reader<'a> {
         let found = match (base, part) {
             (Like::One(record), Part::Object) => Some(*record),
             (Like::Many(list), Part::Frame { position }) if position.is_multiple_of(list.frame_bytes) => {
-                match list.frames.get((position / list.frame_bytes) as usize) {
-                    Some(id) => self.index.locate(id)?.map(|location| Record { id: *id, part, location }),
-                    None => None,
+                let frames = list.frames.get((position / list.frame_bytes) as usize..).unwrap_or_default();
+                let Some(id) = frames.first() else { return Ok(None) };
+                if !self.found.borrow().contains_key(id) {
+                    self.look_ahead(&frames[..frames.len().min(LOOKUPS)])?;
                 }
+                self.look_up(id)?.map(|location| Record { id: *id, part, location })
             }
             _ => None,
         };
@@ -565,7 +569,8 @@ impl<'a> Reader<'a> {
                 let Some(piece) = pieces.next() else { return Ok(false) };
                 let (place, id, chain) = piece?;
                 read_bytes += chain.record().location.raw_bytes;
-                let written = read_piece(&mut decoder, &chain, placed(&chain, target, place), &mut frame)?;
+                let to = target.map(|target| (target.as_ref(), target.start(place, &chain)));
+                let written = read_piece(&chain, to, &mut frame, &mut decoder)?;
                 sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })?;
             }
             Ok(true)
@@ -573,108 +578,5 @@ impl<'a> Reader<'a> {
         let result = run();
         self.own.set(Some((frame, decoder)));
         result
-    }
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
-}
-
-/// Where a piece is to be written: the file, and the place in it.
-fn placed(chain: &Chain, target: Option<&Arc<Target>>, place: usize) -> Option<(Arc<Target>, u64)> {
-    let target = target?;
-    let within = match chain.record().part {
-        Part::Object => 0,
-        Part::Frame { position } => position,
-    };
-    Some((Arc::clone(target), target.starts[place].saturating_add(within)))
-}
-
-/// Reads a piece into `frame`, and writes it where that is wanted.
-fn read_piece(
-    decoder: &mut Decoder,
-    chain: &Chain,
-    to: Option<(Arc<Target>, u64)>,
-    frame: &mut Frame,
-) -> Result<Written, StoreError> {
-    chain.read(frame, decoder)?;
-    let Some((target, at)) = to else { return Ok(None) };
-    let failed = |source| StoreError::Sink { id: chain.record().id, source };
-    write_all_at(&target.file, frame.payload(), at).map_err(failed)?;
-    Ok(Some((at, WholePiece::at(at, frame.payload()))))
-}
-
-impl Ahead {
-    fn start() -> Ahead {
-        let (sender, results) = mpsc::channel();
-        let count = workers::count();
-        let workers = Workers::start(
-            count,
-            &sender,
-            Decoder::new,
-            |decoder, (number, chain, to, mut frame): Job| {
-                let result = read_piece(decoder, &chain, to, &mut frame);
-                Some(Some((number, frame, result)))
-            },
-            || None,
-        );
-        Ahead { workers, results, free: Vec::new(), max_frames: 2 + 2 * count }
-    }
-
-    fn run(
-        &mut self,
-        pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
-        target: Option<&Arc<Target>>,
-        sink: &mut PieceSink<'_>,
-    ) -> Result<(), StoreError> {
-        // Objects of the pieces under way, by the pieces' numbers.
-        let mut under_way: BTreeMap<u64, (usize, ObjectId)> = BTreeMap::new();
-        let mut ready: BTreeMap<u64, (Frame, Result<Written, StoreError>)> = BTreeMap::new();
-        let mut number = 0;
-        let mut outcome = Ok(());
-        let mut more = true;
-        loop {
-            while more && outcome.is_ok() && under_way.len() < self.max_frames {
-                match pieces.next() {
-                    None => more = false,
-                    Some(Err(error)) => outcome = Err(error),
-                    Some(Ok((place, id, chain))) => {
-                        let frame = self.free.pop().unwrap_or_default();
-                        let to = placed(&chain, target, place);
-                        self.workers.submit((number, chain, to, frame));
-                        under_way.insert(number, (place, id));
-                        number += 1;
-                    }
-                }
-            }
-            let Some((first, (place, id))) = under_way.pop_first() else { return outcome };
-            while !ready.contains_key(&first) {
-                let (number, frame, result) =
-                    self.results.recv().ok().flatten().expect("the threads of the store do not panic");
-                ready.insert(number, (frame, result));
-            }
-            let (frame, result) = ready.remove(&first).expect("it was just waited for");
-            // After an error what is under way is only waited for.
-            if outcome.is_ok() {
-                outcome = result.and_then(|written| {
-                    sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })
-                });
-            }
-            self.free.push(frame);
-        }
     }
 }

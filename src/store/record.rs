@@ -92,6 +92,22 @@ impl OpenPack {
         frame: &mut Frame,
         decoder: &mut Decoder,
     ) -> Result<(), StoreError> {
+        self.read_unproved(record, base, frame, decoder)?;
+        match tree::name(record.part, frame.payload()) {
+            Some(found) if found == record.id => Ok(()),
+            Some(found) => Err(self.damage(record, Damage::Hash { found })),
+            None => Err(self.damage(record, Damage::Lengths)),
+        }
+    }
+
+    /// As [`read`](OpenPack::read), but nothing says that the bytes are those of the record's name.
+    fn read_unproved(
+        &self,
+        record: &Record,
+        base: &[u8],
+        frame: &mut Frame,
+        decoder: &mut Decoder,
+    ) -> Result<(), StoreError> {
         let codec = self.check(record)?;
         let raw_bytes = record.location.raw_bytes as usize;
         match codec {
@@ -105,11 +121,7 @@ impl OpenPack {
                     .map_err(|damage| self.damage(record, damage))?;
             }
         }
-        match tree::name(record.part, frame.payload()) {
-            Some(found) if found == record.id => Ok(()),
-            Some(found) => Err(self.damage(record, Damage::Hash { found })),
-            None => Err(self.damage(record, Damage::Lengths)),
-        }
+        Ok(())
     }
 
     /// What a record of differences is a difference to; `None` for other records.
@@ -198,6 +210,21 @@ impl Chain {
 
     /// Reads the record into `frame`, whole and proved, as are all that it depends on.
     pub fn read(&self, frame: &mut Frame, decoder: &mut Decoder) -> Result<(), StoreError> {
+        self.read_links(OpenPack::read, frame, decoder)
+    }
+
+    /// As [`read`](Chain::read), but the record itself is not proved: the caller knows how.
+    pub fn read_unproved(&self, frame: &mut Frame, decoder: &mut Decoder) -> Result<(), StoreError> {
+        self.read_links(OpenPack::read_unproved, frame, decoder)
+    }
+
+    /// Reads the record by `read_last`, and those before it proved.
+    fn read_links(
+        &self,
+        read_last: impl Fn(&OpenPack, &Record, &[u8], &mut Frame, &mut Decoder) -> Result<(), StoreError>,
+        frame: &mut Frame,
+        decoder: &mut Decoder,
+    ) -> Result<(), StoreError> {
         let mut base = std::mem::take(&mut decoder.base);
         let mut result = Ok(());
         for (place, (pack, record)) in self.0.iter().enumerate().rev() {
@@ -205,7 +232,12 @@ impl Chain {
             if !is_first {
                 std::mem::swap(frame, &mut base);
             }
-            result = pack.read(record, if is_first { &[] } else { base.payload() }, frame, decoder);
+            let before = if is_first { &[] } else { base.payload() };
+            result = if place == 0 {
+                read_last(pack, record, before, frame, decoder)
+            } else {
+                pack.read(record, before, frame, decoder)
+            };
             if result.is_err() && place > 0 {
                 let (pack, record) = &self.0[0];
                 result = Err(pack.damage(record, Damage::Base { base: self.0[1].1.id }));
