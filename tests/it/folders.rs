@@ -188,6 +188,24 @@ fn values_of_a_distributed_checkpoint_do_not_change() {
 }
 
 #[test]
+fn names_of_nested_values_change_where_they_fit_beside_the_others() {
+    let tried = |new: &str| {
+        let home = Home::with_folder("dcp");
+        let script = format!("version = \"1.0\"\n\n[[step]]\nrename = \"lr.0\"\nto = \"{new}\"\n");
+        fs::write(home.path("migrations/1700000000_names.toml"), script).unwrap();
+        home.run(["import", "dcp", "--version", "0.1"]).ok();
+        (home.run(["checkout", "--version", "1.0"]), home)
+    };
+    let (ran, home) = tried("trainer.lr.0");
+    ran.ok();
+    assert!(names(&home.json(["ls"])).contains(&"model.a.weight"));
+    assert_eq!(home.json(["show", "HEAD", "trainer.lr.0"])["value"], 0.1);
+    // `lr` is a list, in which `first` is no place.
+    let (ran, _) = tried("lr.first");
+    assert!(ran.code == Some(3) && ran.stderr.contains("`lr.first` cannot be beside"), "{ran:?}");
+}
+
+#[test]
 fn a_working_folder_that_was_changed_is_refused() {
     let home = Home::with_folder("hf");
     home.run(["import", "hf", "--version", "0.1"]).ok();

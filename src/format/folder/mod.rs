@@ -8,6 +8,7 @@ mod dcp;
 mod hf;
 mod list;
 mod walk;
+mod way;
 
 use std::collections::HashSet;
 
