@@ -8,7 +8,7 @@ use clap::Args;
 use crate::repo::{ChangedTensor, DiffReport};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, pending_code, shape_text};
+use super::output::{Output, Tone, pending_code, shape_text, tensors_text};
 use super::session::Session;
 
 /// Show what differs between two revisions
@@ -75,7 +75,8 @@ pub fn write_diff(out: &mut dyn Write, report: &DiffReport, output: &Output) -> 
             (None, None) => {}
         }
     }
-    writeln!(out, "{} tensors are the same", report.same)
+    let are = if report.same == 1 { "is" } else { "are" };
+    writeln!(out, "{} {are} the same", tensors_text(report.same))
 }
 
 fn distance(tensor: &ChangedTensor) -> String {

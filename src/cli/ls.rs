@@ -8,7 +8,9 @@ use clap::Args;
 use crate::repo::{LsReport, TensorEntry};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, number_text, shape_text, share_text, write_table};
+use super::output::{
+    Output, Tone, human_bytes, number_text, shape_text, share_text, tensors_text, write_table,
+};
 use super::session::Session;
 
 /// List the tensors of a revision
@@ -53,7 +55,7 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
 
 fn write_total(out: &mut dyn Write, report: &LsReport) -> io::Result<()> {
     let bytes = human_bytes(report.bytes);
-    writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
+    writeln!(out, "{}, {bytes} ({})", tensors_text(report.tensors.len() as u64), report.format)
 }
 
 fn write_stats(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {

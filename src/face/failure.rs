@@ -349,7 +349,9 @@ fn convert_failure(error: &ConvertError, message: String) -> Failure {
         ConvertError::Loss { .. } => {
             failure.hint("--lossy leaves out what is named here, and writes shared memory for each tensor")
         }
-        ConvertError::Dtype { .. } => failure.hint("a migration can cast it, or choose another format"),
+        ConvertError::Dtype { .. } => {
+            failure.hint("choose another format, or cast it first, which a migration can do to numbers")
+        }
         _ => failure.hint("choose another format, or a part with --state-dict PATH"),
     }
 }

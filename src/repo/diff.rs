@@ -31,7 +31,8 @@ pub struct TensorEntry {
     /// Number of pieces in which it lies in a folder of shards; 0 where it lies whole.
     #[serde(skip_serializing_if = "is_zero")]
     pub pieces: u64,
-    /// What it is where it is no plain tensor: `sparse_coo`, `quantized`, `nested`, `meta`, the name of a class.
+    /// What it is where it is no plain tensor: `sparse_coo`, `quantized`, `nested`, `meta`, the name of a class; or
+    /// what its elements are where they are no plain numbers.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// The first place of the same tensor, where this is another.

@@ -66,11 +66,13 @@ impl Repo {
 
     /// The tensors of a tree.
     fn listed(&self, tree: &Tree) -> Result<Vec<Listed>, RepoError> {
-        let has_objects = Format::from_name(&tree.format).is_some_and(|format| {
-            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchTar | Format::TorchRow)
+        use Format::*;
+        // What these say of a tensor is more than the table of the tree holds.
+        let says_more = Format::from_name(&tree.format).is_some_and(|format| {
+            matches!(format, Folder | TorchArchive | TorchTar | TorchRow | Npy | Npz | Gguf)
                 || format.keeps_objects()
         });
-        if has_objects && !is_sharded(tree) {
+        if says_more && !is_sharded(tree) {
             let (graph, _) = snapshot::read_graph(&self.reader(), tree)?;
             return Ok(tensors_of(tree, &graph));
         }
@@ -125,7 +127,7 @@ fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
                 shape: tensor.shape.clone(),
                 bytes: tensor.bytes().unwrap_or_default(),
                 pieces: 0,
-                kind: String::new(),
+                kind: tensor.kind(),
                 same_as: None,
                 stats: None,
             };

@@ -85,6 +85,22 @@ impl Tensor {
         self.elements()?.checked_mul(self.dtype.item_bytes())
     }
 
+    /// What its elements are where their type does not say it: blocks of many values, or bytes that stand for
+    /// numbers of foreign byte order or for a type of NumPy's; else empty.
+    pub fn kind(&self) -> String {
+        let class = &self.storage.class;
+        match (self.dtype, self.dtype.block_values()) {
+            (Dtype::Bits8, _) if Dtype::from_name(class).is_some() => format!("big-endian {class}"),
+            (Dtype::Bits8, _) if class.starts_with(['\'', '[', '{']) => {
+                let begin: String = class.chars().take(60).collect();
+                let more = if begin.len() < class.len() { "..." } else { "" };
+                format!("NumPy {begin}{more}")
+            }
+            (_, 1) => String::new(),
+            (_, values) => format!("in blocks of {values} values"),
+        }
+    }
+
     /// Strides of a dense row-major tensor of this shape, or `None` if they overflow.
     pub fn contiguous_strides(shape: &[u64]) -> Option<Vec<u64>> {
         let mut strides = vec![1u64; shape.len()];

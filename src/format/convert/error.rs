@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::value::{Dtype, Path};
+use crate::value::Path;
 
 use super::super::{Format, FormatError};
 
@@ -44,7 +44,7 @@ pub enum ConvertError {
         /// The tensor.
         path: Path,
         /// Its type.
-        dtype: Dtype,
+        dtype: String,
         /// The other format.
         format: Format,
     },

@@ -55,6 +55,14 @@ pub struct Pieces {
     pub pieces: Vec<(Vec<u64>, Tensor)>,
 }
 
+impl Pieces {
+    /// The element type, and what its bytes stand for where it has no name of its own.
+    pub fn type_text(&self) -> String {
+        let kind = self.pieces.first().map(|(_, tensor)| tensor.kind()).unwrap_or_default();
+        if self.dtype == Dtype::Bits8 && !kind.is_empty() { kind } else { self.dtype.to_string() }
+    }
+}
+
 /// A value in another format.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Converted {
@@ -178,7 +186,10 @@ fn check_dtype(format: Format, path: &Path, pieces: &Pieces) -> Result<(), Conve
         Format::TorchZip => dtype.code() < 64 && dtype != Dtype::Bits8,
         _ => true,
     };
-    if is_held { Ok(()) } else { Err(ConvertError::Dtype { path: path.clone(), dtype, format }) }
+    if is_held {
+        return Ok(());
+    }
+    Err(ConvertError::Dtype { path: path.clone(), dtype: pieces.type_text(), format })
 }
 
 /// Readers of GGUF have room for so many bytes of a name.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::{Bound, FormatError, Limits, Source};
-use super::types::{ARRAY, TEXT, Value, block, dtype_of, int_type, least_bytes};
+use super::types::{ARRAY, TEXT, Value, dtype_of, int_type, least_bytes};
 use super::{ALIGNMENT, GgufError, MAGIC, read_window};
 
 /// Most dimensions of a tensor (`GGML_MAX_DIMS`).
@@ -29,7 +29,8 @@ pub(super) struct Info {
 impl Info {
     /// Length in bytes, if type and shape make sense together.
     pub fn bytes(&self) -> Option<u64> {
-        let (block, item_bytes) = (block(self.kind)?, dtype_of(self.kind)?.item_bytes());
+        let dtype = dtype_of(self.kind)?;
+        let (block, item_bytes) = (dtype.block_values(), dtype.item_bytes());
         let inner = self.shape.first().copied().unwrap_or(1);
         if inner % block != 0 {
             return None;

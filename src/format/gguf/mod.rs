@@ -17,7 +17,7 @@ use super::source::read;
 use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
 
 use header::{Header, Info};
-use types::{Value, block, dtype_of, type_of};
+use types::{Value, dtype_of, type_of};
 
 /// First bytes of a file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
@@ -144,7 +144,7 @@ fn tensor(info: &Info, storage: StorageId, bytes: u64, big_endian: bool) -> Opti
     let dtype = dtype_of(info.kind)?;
     let mut shape: Vec<u64> = info.shape.iter().rev().copied().collect();
     if let Some(last) = shape.last_mut() {
-        *last /= block(info.kind)?;
+        *last /= dtype.block_values();
     }
     let item_bytes = dtype.item_bytes();
     let is_foreign = big_endian && item_bytes > 1;
@@ -256,8 +256,8 @@ fn info(name: &str, tensor: &Tensor, offset: u64, big_endian: bool) -> Option<In
     };
     let kind = type_of(dtype)?;
     if let Some(last) = shape.last_mut() {
-        *last = last.checked_mul(block(kind)?)?;
-    } else if block(kind)? > 1 {
+        *last = last.checked_mul(dtype.block_values())?;
+    } else if dtype.block_values() > 1 {
         return None;
     }
     shape.reverse();
