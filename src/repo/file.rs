@@ -17,8 +17,6 @@ use super::{Context, Repo, RepoError};
 pub struct StoredFile {
     id: ObjectId,
     tree: Tree,
-    content: Option<ObjectId>,
-    revision: ObjectId,
     name: String,
 }
 
@@ -48,8 +46,7 @@ impl Repo {
     pub fn file_of(&self, name: &str) -> Result<StoredFile, RepoError> {
         let id = self.revision_named(name)?;
         let revision = self.revision(&id)?;
-        let content = revision.file;
-        self.stored_file(&revision.tree, content, id, name)
+        self.stored_file(&revision.tree, name)
     }
 
     /// The file that a checkout to a version would write. The ref, its history and its working file stay as they
@@ -65,23 +62,20 @@ impl Repo {
     ) -> Result<StoredFile, RepoError> {
         let planned = self.planned(options)?;
         let name = planned.row.name.as_str().to_owned();
-        let id = planned.row.revision;
         if planned.plan.in_sync() {
             return self.file_of(&name);
         }
         let _lock = self.lock()?;
         let sources = Sources::of(&planned, false);
         let carried = self.carry_operations(&planned, &sources, context).map_err(|failed| failed.error)?;
-        let content = self.known_file(&carried.position.tree)?;
-        self.stored_file(&carried.position.tree, content, id, &name)
+        self.stored_file(&carried.position.tree, &name)
     }
 
-    /// Writes a part of a file to `sink`, in order. A whole file is compared with what was imported before this
-    /// returns.
+    /// Writes a part of a file to `sink`, in order.
     ///
     /// # Errors
     ///
-    /// If an object is missing or damaged, or `sink` fails; [`RepoError::Verify`] if the whole is not what it was.
+    /// If an object is missing or damaged, or `sink` fails.
     pub fn write_file(
         &self,
         file: &StoredFile,
@@ -92,27 +86,17 @@ impl Repo {
         if range != (0..file.bytes()) {
             return Ok(snapshot::export_range(&reader, &file.tree, range, sink)?);
         }
-        let content = snapshot::export(&reader, &file.tree, sink, &Silent)?;
-        match file.content {
-            Some(expected) if expected != content => Err(RepoError::Verify { revision: file.revision }),
-            _ => Ok(()),
-        }
+        Ok(snapshot::export(&reader, &file.tree, sink, &Silent)?)
     }
 
-    fn stored_file(
-        &self,
-        tree: &ObjectId,
-        content: Option<ObjectId>,
-        revision: ObjectId,
-        name: &str,
-    ) -> Result<StoredFile, RepoError> {
+    fn stored_file(&self, tree: &ObjectId, name: &str) -> Result<StoredFile, RepoError> {
         let id = *tree;
         let tree = snapshot::read_tree(&self.reader(), &id)?;
         if tree.format == Format::Folder.name() {
             return Err(RepoError::ManyFiles { name: name.to_owned() });
         }
         let name = file_name(name, &tree.format);
-        Ok(StoredFile { id, tree, content, revision, name })
+        Ok(StoredFile { id, tree, name })
     }
 }
 
