@@ -12,6 +12,7 @@ use crate::snapshot::{self, Tree};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
+use super::files::{ListedFile, files};
 use super::numbers::View;
 use super::summary::gather_all;
 use super::whole::{Listed, is_sharded, whole_tensors};
@@ -26,6 +27,9 @@ pub struct LsReport {
     pub format: String,
     /// Its tensors, in the checkpoint's order.
     pub tensors: Vec<TensorEntry>,
+    /// The files of a folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ListedFile>,
     /// Length in bytes of all tensors when their elements lie densely.
     pub bytes: u64,
 }
@@ -40,7 +44,8 @@ impl Repo {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
         let tensors = self.listed(&tree)?.into_iter().map(|listed| listed.entry).collect();
-        Ok(report(id, tree, tensors))
+        let files = files(&self.reader(), &tree)?;
+        Ok(report(id, tree, tensors, files))
     }
 
     /// As [`ls`](Repo::ls), and reads the tensors frame by frame to tell what their numbers are like.
@@ -61,7 +66,8 @@ impl Repo {
             tensors.push(entry);
         }
         progress.end();
-        Ok(report(id, tree, tensors))
+        let files = files(&reader, &tree)?;
+        Ok(report(id, tree, tensors, files))
     }
 
     /// The tensors of a tree.
@@ -86,10 +92,10 @@ impl Repo {
     }
 }
 
-fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>) -> LsReport {
+fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>, files: Vec<ListedFile>) -> LsReport {
     let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
     let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
-    LsReport { revision, format: tree.format, tensors, bytes }
+    LsReport { revision, format: tree.format, tensors, files, bytes }
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
