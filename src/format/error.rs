@@ -119,6 +119,11 @@ impl FormatError {
     }
 }
 
+/// A place in words: the root has no name.
+pub(super) fn named(path: &str) -> String {
+    if path.is_empty() { "the checkpoint".to_owned() } else { format!("`{path}`") }
+}
+
 /// Refuses a size above a limit that the format itself sets.
 pub(super) fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<(), FormatError> {
     if found > limit { Err(FormatError::Limit { what, limit, bound: None }) } else { Ok(()) }

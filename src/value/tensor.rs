@@ -42,6 +42,13 @@ pub struct StorageRef {
     pub view: Option<StorageView>,
 }
 
+impl StorageRef {
+    /// NumPy's name of a type of elements that no tensor has, where the class is one.
+    pub fn numpy_type(&self) -> Option<&str> {
+        self.class.starts_with(['\'', '[']).then_some(&self.class)
+    }
+}
+
 /// A part of a storage as torch before 1.6 could name one, in elements of the storage's class.
 ///
 /// A tensor's offset counts from the start of the whole storage all the same.
@@ -88,17 +95,20 @@ impl Tensor {
     /// What its elements are where their type does not say it: blocks of many values, or bytes that stand for
     /// numbers of foreign byte order or for a type of NumPy's; else empty.
     pub fn kind(&self) -> String {
-        let class = &self.storage.class;
-        match (self.dtype, self.dtype.block_values()) {
-            (Dtype::Bits8, _) if Dtype::from_name(class).is_some() => format!("big-endian {class}"),
-            (Dtype::Bits8, _) if class.starts_with(['\'', '[', '{']) => {
-                let begin: String = class.chars().take(60).collect();
-                let more = if begin.len() < class.len() { "..." } else { "" };
-                format!("NumPy {begin}{more}")
-            }
-            (_, 1) => String::new(),
-            (_, values) => format!("in blocks of {values} values"),
+        if self.dtype != Dtype::Bits8 {
+            return match self.dtype.block_values() {
+                1 => String::new(),
+                values => format!("in blocks of {values} values"),
+            };
         }
+        let class = &self.storage.class;
+        if Dtype::from_name(class).is_some() {
+            return format!("big-endian {class}");
+        }
+        let Some(name) = self.storage.numpy_type() else { return String::new() };
+        let begin: String = name.chars().take(60).collect();
+        let more = if begin.len() < name.len() { "..." } else { "" };
+        format!("NumPy {begin}{more}")
     }
 
     /// Strides of a dense row-major tensor of this shape, or `None` if they overflow.

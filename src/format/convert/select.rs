@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::value::{Dtype, Graph, Kind, NodeId, Path, Tail, walk};
 
-use super::super::folder::{VIEW, piece};
+use super::super::folder::{VIEW, files, piece};
+use super::super::group::Unit;
 use super::super::{Format, Outline};
 use super::{ConvertError, LeftOut, METADATA, Pieces, Request};
 
@@ -21,6 +22,34 @@ pub(super) fn part(graph: &Graph, path: Option<&Path>) -> Result<NodeId, Convert
     let Some(path) = path.filter(|path| !path.is_root()) else { return Ok(graph.root) };
     let found = walk(graph).find(|place| place.path == *path);
     found.map(|place| place.node).ok_or_else(|| ConvertError::NoPlace { path: path.clone() })
+}
+
+/// The files of a folder that are kept as bytes, where all of it is converted.
+///
+/// # Errors
+///
+/// If the checkpoint itself is such a file.
+pub(super) fn opaque(outline: &Outline, request: &Request<'_>) -> Result<Vec<LeftOut>, ConvertError> {
+    let is_opaque = |outline: &Outline| match outline.format {
+        Format::Bytes => true,
+        // An exported program has documents, which name its tensors.
+        Format::Zip => outline.extras.is_empty(),
+        _ => false,
+    };
+    if is_opaque(outline) {
+        return Err(ConvertError::Opaque { format: outline.format });
+    }
+    let is_part = request.state_dict.is_some_and(|path| !path.is_root());
+    if outline.format != Format::Folder || is_part {
+        return Ok(Vec::new());
+    }
+    let files = files(outline).map_err(|error| ConvertError::unwritable(request.format, error))?;
+    let files = files.into_iter().filter(|file| file.bytes > 0 && is_opaque(&file.outline));
+    let left_out = |file: Unit| LeftOut {
+        path: Path::root().join(&file.name),
+        what: "a file of plain bytes".to_owned(),
+    };
+    Ok(files.map(left_out).collect())
 }
 
 /// The tensors of the dict at a node.

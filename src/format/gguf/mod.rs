@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tail, Tensor};
 
 use super::archive::literal;
+use super::error::named;
 use super::outline::Parts;
 use super::source::read;
 use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
@@ -47,7 +48,7 @@ pub enum GgufError {
         problem: &'static str,
     },
     /// A value that the format cannot hold.
-    #[error("`{path}` cannot be written: {what}")]
+    #[error("{} cannot be written: {what}", named(path))]
     Unwritable {
         /// Where it is.
         path: String,
