@@ -33,9 +33,13 @@ pub struct FileChange {
     pub after: Option<String>,
 }
 
+fn is_folder(tree: &Tree) -> bool {
+    tree.format == Format::Folder.name()
+}
+
 /// The files of a folder; none where the checkpoint is one file.
 pub(super) fn files(reader: &Reader<'_>, tree: &Tree) -> Result<Vec<ListedFile>, RepoError> {
-    if tree.format != Format::Folder.name() {
+    if !is_folder(tree) {
         return Ok(Vec::new());
     }
     let files = format::folder_files(&read_outline(reader, tree)?).map_err(SnapshotError::from)?;
@@ -53,7 +57,7 @@ pub(super) fn changed_files(
     old: &Tree,
     new: &Tree,
 ) -> Result<Vec<FileChange>, RepoError> {
-    if old == new {
+    if old == new || is_folder(old) != is_folder(new) {
         return Ok(Vec::new());
     }
     let (before, mut after) = (listed(reader, old)?, listed(reader, new)?);

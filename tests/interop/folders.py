@@ -130,6 +130,14 @@ def compare_distributed(before, after, beside):
     return found
 
 
+def compare_whole(folder, converted, beside):
+    """What is wrong with a torch file made of a checkpoint of torch.distributed.checkpoint."""
+    expected, found = load_distributed(folder, beside), torch.load(converted, weights_only=False)
+    if expected.keys() != found.keys():
+        return [f"as a torch file, the names {sorted(expected)} are {sorted(found)}"]
+    return [f"as a torch file, {name}: {what}" for name in expected for what in differences(expected[name], found[name])]
+
+
 def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -142,12 +150,16 @@ def check(folder, beside):
             after = store.migrated(folder, catalogue, "--allow-unknown-lineage")
             back = store.folder / "back"
             store.run("checkout", "case", "--to", "base", "-o", back)
+            converted = store.folder / "converted.pt"
+            if (folder / ".metadata").exists():
+                store.run("checkout", "case", "--format", "torch", "-o", converted)
         except Refused as error:
             return [str(error)]
         found = [] if content(back) == content(folder) else ["it did not come back byte for byte"]
         try:
             if (folder / ".metadata").exists():
-                return found + compare_distributed(folder, after, beside)
+                found += compare_distributed(folder, after, beside)
+                return found + compare_whole(folder, converted, beside)
             return found + compare_shards(folder, after)
         except Exception as error:
             return found + [f"does not load: {error!r:.300}"]

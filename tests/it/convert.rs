@@ -169,6 +169,20 @@ fn files_of_plain_bytes_are_no_silent_loss() {
 }
 
 #[test]
+fn a_distributed_checkpoint_becomes_one_torch_file_with_its_values() {
+    let home = Home::new();
+    copy_folder(&data("folders/dcp"), &home.path("dcp"));
+    home.run(["import", "dcp"]).ok();
+    let report = convert(&home, "dcp", "torch", "whole.pt", &[]);
+    assert_eq!((&report["tensors"], &report["left_out"]), (&3.into(), &serde_json::json!([])));
+    home.run(["import", "whole.pt"]).ok();
+    assert_eq!(numbers(&home, "whole"), numbers(&home, "dcp"));
+    // A folder and a file are compared by what they hold.
+    assert_eq!(home.json(["diff", "dcp", "whole"])["files"], Value::Null);
+    assert_eq!(home.json(["show", "whole", "lr.0"])["value"], 0.1);
+}
+
+#[test]
 fn types_of_numpy_stay_in_its_formats() {
     let home = Home::new();
     for name in ["struct", "unicode"] {

@@ -95,7 +95,7 @@ pub fn convert(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Resul
     }
     let opaque = select::opaque(outline, request)?;
     let found = select::tensors(graph, outline, root, request)?;
-    let Found { tensors, metadata, mut left_out } = found;
+    let Found { tensors, metadata, values, mut left_out } = found;
     for (path, tensor) in &tensors {
         check_dtype(request.format, path, tensor)?;
         check_name(request.format, path)?;
@@ -117,6 +117,12 @@ pub fn convert(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Resul
     for (path, pieces) in tensors {
         let name = path.steps().last().unwrap_or_default();
         add(&mut converted, &name, graph, pieces);
+    }
+    let mut places = std::collections::HashMap::new();
+    for (name, value) in values {
+        let value = merge::copy(graph, value, &mut converted.graph, &mut places);
+        let root = converted.graph.root;
+        converted.graph.set(root, &name, value);
     }
     Ok(converted)
 }
