@@ -112,6 +112,7 @@ impl FormatError {
     pub fn bound(&self) -> Option<Bound> {
         match self {
             FormatError::Limit { bound, .. } => *bound,
+            FormatError::Gguf(GgufError::Limit { bound, .. }) => Some(*bound),
             FormatError::Pickle(PickleError::Limit { what, .. })
             | FormatError::Json(JsonError::Limit { what, .. }) => Bound::of_values(what),
             _ => None,

@@ -116,6 +116,8 @@ enum Stop {
     /// The bytes end.
     Short,
     Wrong(&'static str),
+    /// There is more of something than a limit allows.
+    Limit(&'static str, Bound),
 }
 
 struct Reader<'a> {
@@ -136,6 +138,9 @@ impl<'a> Reader<'a> {
         let problem = match stop {
             Stop::Short => "the file ends inside it",
             Stop::Wrong(problem) => problem,
+            Stop::Limit(what, bound) => {
+                return GgufError::Limit { what, limit: self.limits.get(bound), bound };
+            }
         };
         GgufError::Header { offset: self.offset as u64, problem }
     }
@@ -167,7 +172,7 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<Vec<u8>, Stop> {
         let bytes = self.length()?;
         if bytes > self.limits.skeleton_bytes {
-            return Err(Stop::Wrong("a text is longer than any header"));
+            return Err(Stop::Limit("bytes in a text", Bound::SkeletonBytes));
         }
         Ok(self.take(bytes)?.to_vec())
     }
@@ -186,7 +191,7 @@ impl<'a> Reader<'a> {
         let tensors = self.length()?;
         let keys = self.length()?;
         if tensors > self.limits.entries || keys > self.limits.entries {
-            return Err(Stop::Wrong("it counts more tensors or keys than the limit of entries"));
+            return Err(Stop::Limit("tensors or keys", Bound::Entries));
         }
         let mut header = Header {
             version: self.version,
@@ -239,7 +244,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self, kind: u32, depth: usize) -> Result<Value, Stop> {
         self.values += 1;
         if self.values > self.limits.nodes {
-            return Err(Stop::Wrong("it has more values than the limit of nodes"));
+            return Err(Stop::Limit("values", Bound::Values));
         }
         if let Some((bytes, signed)) = int_type(kind) {
             let value = i128::from(self.number(bytes)?);
@@ -264,7 +269,7 @@ impl<'a> Reader<'a> {
                 let count = self.length()?;
                 let least = least_bytes(kind).ok_or(Stop::Wrong("an array's type is not known"))?;
                 if count > self.limits.nodes {
-                    return Err(Stop::Wrong("an array has more values than the limit of nodes"));
+                    return Err(Stop::Limit("values in an array", Bound::Values));
                 }
                 if count.saturating_mul(least) > (self.bytes.len() - self.offset) as u64 {
                     return Err(Stop::Short);

@@ -15,7 +15,9 @@ use super::archive::literal;
 use super::error::named;
 use super::outline::Parts;
 use super::source::read;
-use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
+use super::{
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts,
+};
 
 use header::{Header, Info};
 use types::{Value, dtype_of, type_of};
@@ -38,6 +40,16 @@ pub enum GgufError {
         offset: u64,
         /// What is wrong.
         problem: &'static str,
+    },
+    /// There is more than a limit allows.
+    #[error("the header has more than {limit} {what}")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// How many are allowed.
+        limit: u64,
+        /// Which of the limits it is.
+        bound: Bound,
     },
     /// A tensor's description makes no sense.
     #[error("tensor `{name}` is damaged: {problem}")]
