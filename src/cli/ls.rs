@@ -8,7 +8,9 @@ use clap::Args;
 use crate::repo::{LsReport, TensorEntry};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, number_text, shape_text, share_text, write_table};
+use super::output::{
+    Output, Tone, human_bytes, number_text, shape_text, share_text, tensors_text, write_table,
+};
 use super::session::Session;
 
 /// List the tensors of a revision
@@ -36,24 +38,43 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
     }
     let report = repo.ls(args.name.as_deref())?;
     output.report(&report, |out| {
-        let mut table = output.table(["tensor", "dtype", "shape", "bytes"]);
-        for tensor in &report.tensors {
-            table.add_row([
-                tensor.path.to_string(),
-                tensor.dtype.to_string(),
-                described(tensor),
-                tensor.bytes.to_string(),
-            ]);
+        if report.files.is_empty() || !report.tensors.is_empty() {
+            write_tensors(out, &report, output)?;
         }
-        write_table(out, &table)?;
+        write_files(out, &report, output)?;
         write_total(out, &report)
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
+fn write_tensors(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {
+    let mut table = output.table(["tensor", "dtype", "shape", "bytes"]);
+    for tensor in &report.tensors {
+        table.add_row([
+            tensor.path.to_string(),
+            tensor.dtype.to_string(),
+            described(tensor),
+            tensor.bytes.to_string(),
+        ]);
+    }
+    write_table(out, &table)
+}
+
+/// The files of a folder.
+fn write_files(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {
+    if report.files.is_empty() {
+        return Ok(());
+    }
+    let mut table = output.table(["file", "format", "bytes"]);
+    for file in &report.files {
+        table.add_row([file.path.clone(), file.format.clone(), file.bytes.to_string()]);
+    }
+    write_table(out, &table)
+}
+
 fn write_total(out: &mut dyn Write, report: &LsReport) -> io::Result<()> {
     let bytes = human_bytes(report.bytes);
-    writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
+    writeln!(out, "{}, {bytes} ({})", tensors_text(report.tensors.len() as u64), report.format)
 }
 
 fn write_stats(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {

@@ -193,6 +193,11 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A number of tensors for people.
+pub fn tensors_text(count: u64) -> String {
+    if count == 1 { "1 tensor".to_owned() } else { format!("{count} tensors") }
+}
+
 /// A number for people: four digits that count.
 pub fn number_text(number: f64) -> String {
     let magnitude = number.abs();

@@ -12,6 +12,7 @@ use crate::snapshot::{self, Tree};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
+use super::files::{ListedFile, files};
 use super::numbers::View;
 use super::summary::gather_all;
 use super::whole::{Listed, is_sharded, whole_tensors};
@@ -26,6 +27,9 @@ pub struct LsReport {
     pub format: String,
     /// Its tensors, in the checkpoint's order.
     pub tensors: Vec<TensorEntry>,
+    /// The files of a folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ListedFile>,
     /// Length in bytes of all tensors when their elements lie densely.
     pub bytes: u64,
 }
@@ -40,7 +44,8 @@ impl Repo {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
         let tensors = self.listed(&tree)?.into_iter().map(|listed| listed.entry).collect();
-        Ok(report(id, tree, tensors))
+        let files = files(&self.reader(), &tree)?;
+        Ok(report(id, tree, tensors, files))
     }
 
     /// As [`ls`](Repo::ls), and reads the tensors frame by frame to tell what their numbers are like.
@@ -61,16 +66,19 @@ impl Repo {
             tensors.push(entry);
         }
         progress.end();
-        Ok(report(id, tree, tensors))
+        let files = files(&reader, &tree)?;
+        Ok(report(id, tree, tensors, files))
     }
 
     /// The tensors of a tree.
     fn listed(&self, tree: &Tree) -> Result<Vec<Listed>, RepoError> {
-        let has_objects = Format::from_name(&tree.format).is_some_and(|format| {
-            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchTar | Format::TorchRow)
+        use Format::*;
+        // What these say of a tensor is more than the table of the tree holds.
+        let says_more = Format::from_name(&tree.format).is_some_and(|format| {
+            matches!(format, Folder | TorchArchive | TorchTar | TorchRow | Npy | Npz | Gguf)
                 || format.keeps_objects()
         });
-        if has_objects && !is_sharded(tree) {
+        if says_more && !is_sharded(tree) {
             let (graph, _) = snapshot::read_graph(&self.reader(), tree)?;
             return Ok(tensors_of(tree, &graph));
         }
@@ -84,10 +92,10 @@ impl Repo {
     }
 }
 
-fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>) -> LsReport {
+fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>, files: Vec<ListedFile>) -> LsReport {
     let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
     let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
-    LsReport { revision, format: tree.format, tensors, bytes }
+    LsReport { revision, format: tree.format, tensors, files, bytes }
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
@@ -125,7 +133,7 @@ fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
                 shape: tensor.shape.clone(),
                 bytes: tensor.bytes().unwrap_or_default(),
                 pieces: 0,
-                kind: String::new(),
+                kind: tensor.kind(),
                 same_as: None,
                 stats: None,
             };
