@@ -213,9 +213,7 @@ impl From<RepoError> for Failure {
                 Failure::new("E_INPUT", message).hint("name the file: `ckstore import FILE`")
             }
             RepoError::NotAFile { .. } => Failure::new("E_INPUT", message).hint("name a checkpoint file"),
-            RepoError::ManyFiles { .. } => {
-                Failure::new("E_INPUT", message).hint("`ckstore checkout -o` writes it where the store is")
-            }
+            RepoError::OneFile { .. } => Failure::new("E_INPUT", message).hint("ask for it without a path"),
             RepoError::NotAFolder { .. } => {
                 Failure::new("E_INPUT", message).hint("choose another path with -o, or name the folder")
             }
@@ -251,6 +249,7 @@ impl From<RepoError> for Failure {
                 match *what {
                     "branch" => "`ckstore branch` lists the branches",
                     "tag" => "`ckstore tag` lists the tags",
+                    "file" => "`ckstore ls REV --json` lists the files of a folder",
                     _ => "`ckstore ls REV` and `ckstore show REV` tell what there is",
                 },
             )),

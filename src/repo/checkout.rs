@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
-use crate::format::{self, Format, Limits};
+use crate::format::{Format, Limits};
 use crate::ledger::{Advance, NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
@@ -444,8 +444,7 @@ impl Repo {
         let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let before = stamp_of(&place).ok();
         let reader = self.reader();
-        let outline = snapshot::read_outline(&reader, tree)?;
-        let entries = format::folder_entries(&outline).map_err(snapshot::SnapshotError::from)?;
+        let entries = self.folder_entries(tree)?.unwrap_or_default();
         let mut folder = FolderWriter::create(&place, entries, self.store.is_synced()).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
         let content = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);

@@ -101,9 +101,9 @@ pub enum RepoError {
         /// The path.
         path: PathBuf,
     },
-    /// A folder was asked for as one file.
-    #[error("`{name}` is a folder of files, not one file")]
-    ManyFiles {
+    /// A file of a folder was asked for where there is one file.
+    #[error("`{name}` is one file, not a folder of files")]
+    OneFile {
         /// The ref or revision.
         name: String,
     },

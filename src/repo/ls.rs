@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::format::convert::tensor_of;
-use crate::format::{Format, WholeTensor, whole_tensor};
+use crate::format::{Entry, Format, WholeTensor, whole_tensor};
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::snapshot::{self, Tree};
@@ -28,6 +28,9 @@ pub struct LsReport {
     pub tensors: Vec<TensorEntry>,
     /// Length in bytes of all tensors when their elements lie densely.
     pub bytes: u64,
+    /// Of a folder, what is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<Entry>>,
 }
 
 impl Repo {
@@ -40,7 +43,8 @@ impl Repo {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
         let tensors = self.listed(&tree)?.into_iter().map(|listed| listed.entry).collect();
-        Ok(report(id, tree, tensors))
+        let files = self.folder_entries(&tree)?;
+        Ok(report(id, tree, tensors, files))
     }
 
     /// As [`ls`](Repo::ls), and reads the tensors frame by frame to tell what their numbers are like.
@@ -61,7 +65,8 @@ impl Repo {
             tensors.push(entry);
         }
         progress.end();
-        Ok(report(id, tree, tensors))
+        let files = self.folder_entries(&tree)?;
+        Ok(report(id, tree, tensors, files))
     }
 
     /// The tensors of a tree.
@@ -84,10 +89,10 @@ impl Repo {
     }
 }
 
-fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>) -> LsReport {
+fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>, files: Option<Vec<Entry>>) -> LsReport {
     let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
     let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
-    LsReport { revision, format: tree.format, tensors, bytes }
+    LsReport { revision, format: tree.format, tensors, bytes, files }
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
