@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::format::convert::ConvertError;
@@ -29,6 +30,19 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The exit code.
     pub exit: u8,
+    /// How far a command of several steps came.
+    pub steps: Option<Steps>,
+}
+
+/// How far a command came that failed at one of several migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Steps {
+    /// The migrations that were done, in that order. They stay done.
+    pub done: Vec<String>,
+    /// The one that failed. Nothing of it was done.
+    pub failed: String,
+    /// Those after it.
+    pub not_run: Vec<String>,
 }
 
 /// Exit codes, as the book lists them.
@@ -123,7 +137,7 @@ impl Failure {
     pub fn new(code: &'static str, message: impl Into<String>) -> Failure {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let exit = known.map_or(exit::INTERNAL, |(_, exit, _)| *exit);
-        Failure { code, message: message.into(), hint: None, exit }
+        Failure { code, message: message.into(), hint: None, exit, steps: None }
     }
 
     /// The same with what to do about it.
@@ -150,7 +164,11 @@ impl Failure {
 
     /// The failure as one JSON document.
     pub fn to_json(&self) -> serde_json::Value {
-        json!({ "error": { "code": self.code, "message": self.message, "hint": self.hint } })
+        let mut document = json!({ "code": self.code, "message": self.message, "hint": self.hint });
+        if let Some(steps) = &self.steps {
+            document["steps"] = json!(steps);
+        }
+        json!({ "error": document })
     }
 
     /// How the process ends.
@@ -193,6 +211,7 @@ impl From<RepoError> for Failure {
             None => otherwise.to_owned(),
         };
         match &error {
+            RepoError::Stopped { .. } => stopped_failure(error, message),
             RepoError::NoStore { .. } => Failure::new("E_NO_STORE", message)
                 .hint("`ckstore init` makes one, `ckstore import FILE` too; --store and CKSTORE_DIR name one"),
             RepoError::StoreExists { .. } => Failure::new("E_STORE_EXISTS", message).hint("use it as it is"),
@@ -327,6 +346,28 @@ impl From<RepoError> for Failure {
             },
         }
     }
+}
+
+/// A failure in the middle of several migrations: what was done before it stays.
+fn stopped_failure(error: RepoError, message: String) -> Failure {
+    let RepoError::Stopped { done, failed, not_run, source } = error else {
+        unreachable!("only that is passed here")
+    };
+    let is_script = matches!(*source, RepoError::Migration { .. });
+    let Failure { code, hint, exit, .. } = Failure::from(*source);
+    let done: Vec<String> = done.into_iter().map(|step| step.migration).collect();
+    let hint = match done.as_slice() {
+        [] if is_script => Some("nothing was changed; mend the script and try again".to_owned()),
+        [] => hint,
+        done => {
+            let mend = if is_script { "mend the script" } else { "see to the cause" };
+            Some(format!(
+                "done, and kept: `{}`; {mend} and try again: it goes on from there",
+                done.join("`, `")
+            ))
+        }
+    };
+    Failure { code, message, hint, exit, steps: Some(Steps { done, failed, not_run }) }
 }
 
 fn convert_failure(error: &ConvertError, message: String) -> Failure {

@@ -17,6 +17,8 @@ use crate::refname::RefNameError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
+use super::migrate::MigratedStep;
+
 use super::bisect::BisectError;
 
 /// Why an operation was not done. The store, its refs and the files are then as they were before.
@@ -342,6 +344,19 @@ pub enum RepoError {
     OfDocuments {
         /// The migration.
         migration: String,
+    },
+    /// One of several migrations of a collection failed. Each is a step of its own: those before it are done.
+    #[error("stopped at `{failed}`, {} of {} migrations done", done.len(), done.len() + 1 + not_run.len())]
+    Stopped {
+        /// What was done, in that order.
+        done: Vec<MigratedStep>,
+        /// The migration that failed. Nothing of it was done.
+        failed: String,
+        /// The migrations after it.
+        not_run: Vec<String>,
+        /// Why it failed.
+        #[source]
+        source: Box<RepoError>,
     },
     /// A migration of documents cannot be undone without its script.
     #[error("`{migration}` cannot be undone: `{name}` {reason}")]

@@ -197,13 +197,38 @@ fn a_failing_up_stops_with_its_name_and_leaves_nothing_half_done() {
     write(&home, "Migration_1000000000004_after", "collection.delete_many({})", "pass");
     let ran = home.run(["migrate", "models", "up", "--json"]);
     assert_eq!(code(&ran), (Some(7), "E_SCRIPT".to_owned()));
-    assert!(ran.stdout.contains("migration `Migration_1000000000003_bad` failed: Migration_1000000000003_bad.py, line 7: ValueError: no"), "{}", ran.stdout);
+    let error = ran.json()["error"].clone();
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "stopped at `Migration_1000000000003_bad`, 2 of 4 migrations done: migration `Migration_1000000000003_bad` \
+         failed: Migration_1000000000003_bad.py, line 7: ValueError: no"
+    );
+    assert_eq!(
+        error["steps"],
+        json!({
+            "done": [FIRST, SECOND],
+            "failed": "Migration_1000000000003_bad",
+            "not_run": ["Migration_1000000000004_after"],
+        })
+    );
+    assert!(error["hint"].as_str().unwrap().starts_with("done, and kept: `Migration_"), "{error}");
     assert_eq!(refs(&home).len(), 3);
     let history = home.json(["log", "history", "models"]);
     let entries = history["entries"].as_array().unwrap();
     assert_eq!(entries.iter().map(|entry| &entry["status"]).collect::<Vec<_>>(), ["done", "done", "failed"]);
     assert_eq!(home.json(["migrate", "models", "down", "-n"])["steps"][0]["migration"], SECOND);
     assert_eq!(home.findings(true), [""; 0]);
+    // Where nothing was done before it, that is what is said.
+    let ran = home.run(["migrate", "models", "up"]);
+    assert!(
+        ran.stderr.contains("0 of 2 migrations done") && ran.stderr.contains("nothing was changed"),
+        "{ran:?}"
+    );
+    // What was done is told in full before the failure.
+    home.run(["migrate", "models", "down"]).ok();
+    let ran = home.run(["migrate", "models", "up"]);
+    assert!(ran.stdout.starts_with(&format!("up {SECOND}: ")) && !ran.stderr.contains("nothing"), "{ran:?}");
 }
 
 #[test]

@@ -858,7 +858,7 @@ fn what_migrate_cannot_mean_begins_no_job() {
 }
 
 #[test]
-fn a_script_that_fails_fails_its_job_and_changes_nothing() {
+fn a_script_that_fails_fails_its_job_and_tells_what_was_done_before() {
     let home = models();
     script(&home, SECOND, "raise ValueError('no')", "pass");
     let server = Server::writing(&home);
@@ -866,6 +866,7 @@ fn a_script_that_fails_fails_its_job_and_changes_nothing() {
     assert_eq!(failed.problem(), (422, "E_SCRIPT".into()));
     let problem: Value = serde_json::from_slice(&failed.body).unwrap();
     assert!(problem["detail"].as_str().unwrap().contains(SECOND), "{problem}");
+    assert_eq!(problem["steps"], json!({"done": [FIRST], "failed": SECOND, "not_run": []}));
     let job = server.get(&format!("/jobs/{}", problem["job"].as_str().unwrap())).json();
     assert_eq!((&job["state"], &job["problem"]), (&json!("failed"), &problem));
     // The migration before it is a step of its own, and done.

@@ -106,7 +106,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// The first failure ends it: with the name of the migration, nothing of that done, and those before it done.
+    /// The first failure ends it: [`RepoError::Stopped`] with the name of the migration, nothing of that done, and
+    /// those before it done.
     pub fn migrate(
         &mut self,
         options: &MigrateOptions<'_>,
@@ -131,12 +132,24 @@ impl Repo {
             documents: executed.documents,
             warnings: drift(catalogue.as_deref(), &executed.applied),
         };
-        for name in wanted {
+        let mut wanted = wanted.into_iter();
+        while let Some(name) = wanted.next() {
             let step = Step { collection: &collection, migration: &name, options, context };
-            let (done, documents) = match (options.direction, options.dry_run) {
-                (Direction::Up, false) => self.run_up(&step, catalogue.as_deref())?,
-                (Direction::Down, false) => self.run_down(&step)?,
-                (_, true) => (self.rehearse_step(&step, catalogue.as_deref())?, report.documents),
+            let done = match (options.direction, options.dry_run) {
+                (Direction::Up, false) => self.run_up(&step, catalogue.as_deref()),
+                (Direction::Down, false) => self.run_down(&step),
+                (_, true) => Ok((self.rehearse_step(&step, catalogue.as_deref())?, report.documents)),
+            };
+            let (done, documents) = match done {
+                Ok(done) => done,
+                Err(error) => {
+                    return Err(RepoError::Stopped {
+                        done: report.steps,
+                        failed: name,
+                        not_run: wanted.collect(),
+                        source: Box::new(error),
+                    });
+                }
             };
             report.documents = documents;
             report.steps.push(done);
