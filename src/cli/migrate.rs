@@ -10,6 +10,7 @@ use crate::repo::{Direction, MigrateOptions, MigrateReport, MigratedStep, RepoEr
 
 use super::args::KeptCatalogueArgs;
 use super::failure::Failure;
+use super::log::documents_text;
 use super::output::{Output, Tone};
 use super::session::Session;
 
@@ -125,19 +126,7 @@ fn write_steps(
             writeln!(out, "would migrate {verb}: {name}")?;
             continue;
         }
-        let counts = [
-            (step.changed, "changed"),
-            (step.inserted, "added"),
-            (step.deleted, "removed"),
-            (step.unchanged, "unchanged"),
-        ];
-        let told: Vec<String> = counts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        let told = if told.is_empty() { "no documents".to_owned() } else { told.join(", ") };
-        writeln!(out, "{verb} {name}: {told}")?;
+        writeln!(out, "{verb} {name}: {}", documents_text(step.documents))?;
     }
     Ok(())
 }

@@ -113,10 +113,10 @@ impl Output {
     }
 
     /// A table without lines, its columns as wide as they need.
-    pub fn table<const N: usize>(&self, head: [&str; N]) -> Table {
+    pub fn table<'a>(&self, head: impl IntoIterator<Item = &'a str>) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(head.map(|text| self.paint(Tone::Dim, text)));
+        table.set_header(head.into_iter().map(|text| self.paint(Tone::Dim, text)));
         table
     }
 

@@ -232,6 +232,30 @@ fn a_failing_up_stops_with_its_name_and_leaves_nothing_half_done() {
 }
 
 #[test]
+fn the_history_of_a_collection_tells_what_each_step_did_to_its_documents() {
+    let home = models();
+    write(&home, SECOND, "collection.insert_one({'_id': 'c'})\ncollection.delete_one({'_id': 'b'})", "pass");
+    home.run(["migrate", "models", "up"]).ok();
+    home.run(["migrate", "models", "down"]).ok();
+    let counts = |changed, inserted, deleted, unchanged| json!({"changed": changed, "inserted": inserted, "deleted": deleted, "unchanged": unchanged});
+    let history = home.json(["log", "history", "models"]);
+    let entries = history["entries"].as_array().unwrap();
+    let told: Vec<&Value> = entries.iter().map(|entry| &entry["documents"]).collect();
+    assert_eq!(told, [&counts(1, 0, 0, 2), &counts(0, 1, 1, 2), &counts(0, 1, 1, 2)]);
+    let text = home.run(["log", "history", "models"]).ok().stdout;
+    assert!(text.contains("1 added, 1 removed, 2 unchanged"), "{text}");
+    // Its own rows with those of its documents: one for each document of each step.
+    let all = home.json(["log", "history", "models", "--documents"]);
+    let names: Vec<&str> =
+        all["entries"].as_array().unwrap().iter().map(|entry| entry["ref"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 3 + 3 + 4 + 4);
+    assert_eq!(names.iter().filter(|name| **name == "models/b").count(), 3);
+    // That of one document tells nothing of others.
+    let own = home.json(["log", "history", "models/b"]);
+    assert!(own["entries"].as_array().unwrap().iter().all(|entry| entry.get("documents").is_none()), "{own}");
+}
+
+#[test]
 fn documents_that_a_script_adds_and_removes_come_and_go() {
     let home = models();
     write(

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::ledger::DocumentCounts;
 use crate::migration::plan::{Method, OperationKind, Warning};
 use crate::migration::suggest::suggest;
 use crate::migration::{Catalogue, Form, Migration};
@@ -85,14 +86,9 @@ pub struct MigratedStep {
     pub method: Method,
     /// Digest of its body.
     pub digest: Option<ObjectId>,
-    /// Number of documents that it changed.
-    pub changed: u64,
-    /// Number of documents that it added.
-    pub inserted: u64,
-    /// Number of documents that it removed.
-    pub deleted: u64,
-    /// Number of documents that it left as they were. They have the migration all the same.
-    pub unchanged: u64,
+    /// What it did to documents. Those that it left as they were have the migration all the same.
+    #[serde(flatten)]
+    pub documents: DocumentCounts,
     /// What the script printed.
     pub printed: String,
 }

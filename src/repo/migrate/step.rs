@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::format::{self, Format, Limits, Outline};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus};
+use crate::ledger::{DocumentCounts, NewStep, RefKind, RefMove, StepStatus};
 use crate::migration::document::{self, Document, DocumentError, Spelling};
 use crate::migration::engine::{self, ENGINE_VERSION, EngineError, Entry, Script, StorageBytes};
 use crate::migration::plan::{Method, OperationKind};
@@ -148,10 +148,7 @@ impl Repo {
             },
             method: record.method,
             digest: record.digest,
-            changed: 0,
-            inserted: 0,
-            deleted: 0,
-            unchanged: 0,
+            documents: DocumentCounts::default(),
             printed: record.printed,
         };
         let verb = if record.kind == StepKind::Migrate { "migrate up" } else { "migrate down" };
@@ -196,7 +193,7 @@ impl Repo {
             };
             match fate {
                 Fate::Remove => {
-                    done.deleted += 1;
+                    done.documents.deleted += 1;
                     moves.push(Move::remove(member, row(before, before)));
                     continue;
                 }
@@ -214,9 +211,9 @@ impl Repo {
                 }
             }
             if revision.tree == before {
-                done.unchanged += 1;
+                done.documents.unchanged += 1;
             } else {
-                done.changed += 1;
+                done.documents.changed += 1;
             }
             revision.steps = vec![row(before, revision.tree)];
             let id = writer.put(&revision.encode(), Hint::default())?;
@@ -245,7 +242,7 @@ impl Repo {
                 }
                 Content::Revision(id) => (Some(*id), self.revision(id)?),
             };
-            done.inserted += 1;
+            done.documents.inserted += 1;
             revision.parents = parent.into_iter().collect();
             revision.applied = Some(record.applied.clone());
             revision.steps = vec![row(revision.tree, revision.tree)];
@@ -377,10 +374,7 @@ impl Repo {
             kind: if is_up { OperationKind::Migrate } else { OperationKind::Rollback },
             method,
             digest,
-            changed: 0,
-            inserted: 0,
-            deleted: 0,
-            unchanged: 0,
+            documents: DocumentCounts::default(),
             printed: String::new(),
         })
     }
