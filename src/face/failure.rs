@@ -316,6 +316,8 @@ impl From<RepoError> for Failure {
                 .hint("`ckstore status --all --collection NAME` shows which; bring that one where the others are"),
             RepoError::NoDocumentMigrations { .. } => Failure::new("E_NO_CATALOGUE", message)
                 .hint("checkpoints are migrated with `ckstore checkout --all --collection NAME --version V`"),
+            RepoError::NoVersions => Failure::new("E_USAGE", message)
+                .hint("name a migration with --to; `latest` and `base` are understood too"),
             RepoError::OfDocuments { .. } => Failure::new("E_NOT_MIGRATABLE", message)
                 .hint("`ckstore migrate COLLECTION up` runs it on all of them"),
             RepoError::Undo { .. } | RepoError::UndoConflict { .. } => Failure::new("E_IRREVERSIBLE", message)

@@ -345,6 +345,9 @@ pub enum RepoError {
         /// The migration.
         migration: String,
     },
+    /// A version was asked for of a document, whose migrations have none.
+    #[error("migrations of documents have no versions")]
+    NoVersions,
     /// One of several migrations of a collection failed. Each is a step of its own: those before it are done.
     #[error("stopped at `{failed}`, {} of {} migrations done", done.len(), done.len() + 1 + not_run.len())]
     Stopped {

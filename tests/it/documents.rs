@@ -190,6 +190,50 @@ fn steps_and_to_say_how_far() {
     assert_eq!(code(&home.run(["migrate", "model", "up", "--json"])).1, "E_NAME");
 }
 
+/// Migration, kind and method of every operation of a plan.
+fn operations(plan: &Value) -> Vec<(&str, &str, &str)> {
+    let operations = plan["operations"].as_array().unwrap();
+    operations
+        .iter()
+        .map(|operation| {
+            let word = |key: &str| operation[key].as_str().unwrap();
+            (word("migration"), word("kind"), word("method"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_plan_of_a_document_is_what_migrate_would_do() {
+    let home = models();
+    let all = home.json(["plan", "--all", "--collection", "models"]);
+    let plans = all["refs"].as_array().unwrap();
+    assert_eq!(plans.len(), 3);
+    let run = |name| (name, "migrate", "run");
+    for plan in plans {
+        assert_eq!(operations(plan), [run(FIRST), run(SECOND)]);
+        assert_eq!(plan["in_sync"], false);
+    }
+    assert_eq!(home.json(["plan", "models/a"]), plans[1]);
+    assert_eq!(operations(&home.json(["plan", "models/a", "--to", "owner"])), [run(FIRST)]);
+    let ran = home.run(["plan", "models/a", "--version", "1.0", "--json"]);
+    assert_eq!(code(&ran), (Some(2), "E_USAGE".to_owned()));
+    let ran = home.run(["plan", "models/a", "--no-code", "--json"]);
+    assert_eq!(code(&ran), (Some(4), "E_CODE_REQUIRED".to_owned()));
+    assert_eq!(home.run(["plan", "--all", "--exit-code"]).code, Some(10));
+
+    home.run(["migrate", "models", "up"]).ok();
+    let lines = home.run(["plan", "--all", "--jsonl", "--exit-code"]).ok().stdout;
+    let plans: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(plans.len() == 3 && plans.iter().all(|plan| plan["in_sync"] == true), "{lines}");
+    // The first has no `down`: its documents come back from the store.
+    let back = home.json(["plan", "models/a", "--version", "base"]);
+    assert_eq!(operations(&back), [(SECOND, "rollback", "script"), (FIRST, "rollback", "restore")]);
+    assert_eq!(operations(&home.json(["plan", "models/a", "--to", FIRST])), [(SECOND, "rollback", "script")]);
+    write(&home, FIRST, "collection.update_many({}, {'$set': {'owner': 'eve'}})", "pass");
+    assert_eq!(home.json(["plan", "models/a"])["warnings"][0]["code"], "W_DRIFT");
+    assert_eq!(home.run(["plan", "models/a", "--strict"]).code, Some(5));
+}
+
 #[test]
 fn a_failing_up_stops_with_its_name_and_leaves_nothing_half_done() {
     let home = models();
