@@ -100,7 +100,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_STORE_EXISTS", exit::USAGE, "there is a store already"),
     ("E_NAME", exit::USAGE, "no ref, revision, setting or value has that name, or it cannot be one"),
     ("E_EXISTS", exit::USAGE, "the name or the destination is taken"),
-    ("E_INPUT", exit::USAGE, "the file is missing, empty or not a file"),
+    ("E_INPUT", exit::USAGE, "the file is missing, empty, not a file, or inside a store"),
     ("E_DOCUMENT", exit::USAGE, "a document is no object, has no `_id`, or one that another has"),
     ("E_DIRTY", exit::USAGE, "the working file was changed and not imported"),
     ("E_BASELINED", exit::USAGE, "the checkpoint already says which migrations it has"),
@@ -238,6 +238,8 @@ impl From<RepoError> for Failure {
             }
             RepoError::StoreInside { .. } => Failure::new("E_INPUT", message)
                 .hint("write elsewhere with -o, or keep the store beside the folder: `ckstore --store DIR`"),
+            RepoError::InsideStore { .. } => Failure::new("E_INPUT", message)
+                .hint("choose a path outside of the store's directory, where ckstore alone writes"),
             RepoError::Folder(error) => folder_failure(error, message),
             RepoError::Convert(error) => convert_failure(error, message),
             RepoError::Join { .. } => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),

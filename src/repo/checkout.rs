@@ -342,6 +342,7 @@ impl Repo {
                 None => return Ok(None),
             },
         };
+        self.check_outside(&path)?;
         let is_folder = like.format == Format::Folder.name();
         let mut force = options.force;
         match fs::metadata(&path) {

@@ -115,6 +115,12 @@ pub enum RepoError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file was to be written among those of a store.
+    #[error("`{}` lies inside a store", path.display())]
+    InsideStore {
+        /// The path.
+        path: PathBuf,
+    },
     /// The checkpoint cannot be written in another format.
     #[error("it cannot be converted")]
     Convert(#[from] ConvertError),
