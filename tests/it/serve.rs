@@ -641,6 +641,63 @@ fn clients_that_dawdle_keep_nobody_waiting() {
 }
 
 #[test]
+fn a_request_that_does_not_arrive_in_time_is_given_up() {
+    let home = models();
+    let server = Server::start(&home, &["--token-file", &token_file(&home), "--patience", "1"]);
+    let head = |target: &str, kind: &str| {
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {BEARER}\r\nContent-Type: {kind}\r\n\
+             Content-Length: 1000\r\n\r\n{{\"collection\": "
+        )
+    };
+    let requests = [
+        head("/migrate", "application/json"),
+        head("/refs/x/import", "application/octet-stream"),
+        "GET /refs HTTP/1.1\r\nHost: loc".to_owned(),
+    ];
+    let mut open: Vec<_> = requests.iter().map(|_| server.connect()).collect();
+    for (stream, request) in open.iter_mut().zip(&requests) {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    // Others are answered meanwhile.
+    assert_eq!(server.get("/refs").status, 200);
+    for stream in &mut open[..2] {
+        assert_eq!(read_answer(stream).problem(), (408, "E_TIMEOUT".into()));
+    }
+    let mut rest = Vec::new();
+    let _ = open[2].read_to_end(&mut rest);
+    assert!(!rest.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&rest));
+    assert_eq!(server.get("/refs/x").problem(), (404, "E_NAME".into()));
+    assert_eq!((server.get("/jobs").json(), leftovers(&home)), (json!({"jobs": []}), 0));
+    server.stop();
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up() {
+    let home = Home::new();
+    // More than lies in the buffers of a connection.
+    let bytes = 48 << 20;
+    fs::File::create(home.path("zeros.bin")).unwrap().set_len(bytes).unwrap();
+    home.run(["import", "zeros.bin", "--format", "bytes"]).ok();
+    let server = Server::start(&home, &["--patience", "1"]);
+    let mut stream = server.connect();
+    stream.write_all(b"GET /refs/zeros/checkout HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let open = |server: &Server| {
+        let text = String::from_utf8(server.get("/metrics").body).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("ckstore_http_connections ")?.parse::<u32>().ok()).unwrap()
+    };
+    while open(&server) > 1 {
+        assert!(Instant::now() < deadline, "the connection is still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut taken = Vec::new();
+    let _ = stream.read_to_end(&mut taken);
+    assert!((taken.len() as u64) < bytes, "all of it was taken");
+    server.stop();
+}
+
+#[test]
 fn clients_that_hang_up_leave_no_thread_behind() {
     let (home, bytes) = big();
     let server = Server::reading(&home);
