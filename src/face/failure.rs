@@ -31,7 +31,7 @@ pub struct Failure {
     /// The exit code.
     pub exit: u8,
     /// How far a command of several steps came.
-    pub steps: Option<Steps>,
+    pub steps: Option<Box<Steps>>,
 }
 
 /// How far a command came that failed at one of several migrations.
@@ -371,7 +371,7 @@ fn stopped_failure(error: RepoError, message: String) -> Failure {
             ))
         }
     };
-    Failure { code, message, hint, exit, steps: Some(Steps { done, failed, not_run }) }
+    Failure { code, message, hint, exit, steps: Some(Box::new(Steps { done, failed, not_run })) }
 }
 
 fn convert_failure(error: &ConvertError, message: String) -> Failure {

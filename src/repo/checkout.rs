@@ -24,8 +24,8 @@ use super::run::{Failed, Position, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
 
-/// What to check out, and where to.
-#[derive(Debug, Clone)]
+/// What to check out, and where to: without more, HEAD as it is, to its working file.
+#[derive(Debug, Clone, Default)]
 pub struct CheckoutOptions<'a> {
     /// Where the ref shall be; `None` leaves it where it is and only writes the file.
     pub plan: PlanOptions<'a>,

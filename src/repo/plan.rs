@@ -18,8 +18,8 @@ use super::run::Position;
 use super::state::Lineage;
 use super::{CatalogueSource, Repo, RepoError};
 
-/// What to plan.
-#[derive(Debug, Clone)]
+/// What to plan: without more, the way of HEAD to the latest version.
+#[derive(Debug, Clone, Default)]
 pub struct PlanOptions<'a> {
     /// The ref; HEAD when none is named.
     pub name: Option<&'a str>,

@@ -74,9 +74,7 @@ pub async fn of_ref(
             name: Some(&name),
             target: Target::of_version(&version),
             catalogue: world.catalogue(),
-            no_code: false,
-            strict: false,
-            allow_unknown_lineage: false,
+            ..PlanOptions::default()
         };
         // What is restored is read; any other step runs something and stores what comes out.
         if repo.plan(&options)?.operations.iter().any(|operation| operation.method != Undo::Restore) {

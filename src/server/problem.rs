@@ -61,7 +61,7 @@ pub struct Problem {
     detail: String,
     hint: Option<String>,
     job: Option<String>,
-    steps: Option<Steps>,
+    steps: Option<Box<Steps>>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 

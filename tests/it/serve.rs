@@ -685,7 +685,9 @@ fn a_client_that_takes_nothing_is_given_up() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let open = |server: &Server| {
         let text = String::from_utf8(server.get("/metrics").body).unwrap();
-        text.lines().find_map(|line| line.strip_prefix("ckstore_http_connections ")?.parse::<u32>().ok()).unwrap()
+        text.lines()
+            .find_map(|line| line.strip_prefix("ckstore_http_connections ")?.parse::<u32>().ok())
+            .unwrap()
     };
     while open(&server) > 1 {
         assert!(Instant::now() < deadline, "the connection is still open");
