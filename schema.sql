@@ -40,7 +40,6 @@ CREATE TABLE revisions (
 ) STRICT;
 
 CREATE INDEX revisions_by_tree ON revisions (tree);
-CREATE INDEX revisions_by_file ON revisions (CASE WHEN json_valid(body) THEN body ->> '$.file' END);
 
 CREATE TABLE revision_parents (
     revision BLOB NOT NULL REFERENCES revisions (name),
@@ -81,8 +80,7 @@ CREATE TABLE working_files (
     path         TEXT NOT NULL,
     revision     BLOB NOT NULL REFERENCES revisions (name),
     bytes        INTEGER NOT NULL,
-    modified_ns  INTEGER NOT NULL,
-    content      BLOB NOT NULL CHECK (length(content) = 32)
+    modified_ns  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX working_files_by_path ON working_files (path);

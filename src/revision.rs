@@ -22,7 +22,7 @@ pub struct Revision {
     pub parents: Vec<ObjectId>,
     /// The content's format, for instance `torch-zip`.
     pub format: String,
-    /// BLAKE3 of the whole file, where it was imported from one.
+    /// BLAKE3 of the whole file, which older stores recorded. The tree names all of its bytes as well.
     pub file: Option<ObjectId>,
     /// Length of the file in bytes.
     pub file_bytes: u64,

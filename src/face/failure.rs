@@ -307,9 +307,6 @@ impl From<RepoError> for Failure {
             }
             RepoError::Bisect(_) => Failure::new("E_BISECT", message)
                 .hint("the command says 0 for good, 125 for what it cannot tell, any other code up to 127 for bad"),
-            RepoError::Verify { .. } => {
-                Failure::new("E_VERIFY", message).hint("run `ckstore fsck`; the destination was left as it was")
-            }
             RepoError::UnknownCollection { suggestion, .. } => Failure::new("E_NAME", message)
                 .hint(near(suggestion, "`ckstore import DIR --collection NAME` makes one")),
             RepoError::NotADocument { .. } | RepoError::Document { .. } => Failure::new("E_DOCUMENT", message)
@@ -344,6 +341,8 @@ impl From<RepoError> for Failure {
             RepoError::Snapshot(error) => match error {
                 SnapshotError::Store(error) => store_failure(error, message),
                 SnapshotError::Format(error) => format_failure(error, message),
+                SnapshotError::Length { .. } => Failure::new("E_VERIFY", message)
+                    .hint("run `ckstore fsck`; the destination was left as it was"),
                 SnapshotError::Crc { .. } => Failure::new("E_FORMAT", message)
                     .hint("the file is damaged; take it from its source again"),
                 _ => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),

@@ -20,7 +20,6 @@ fn what_is_asked_by_name_is_found_by_an_index() {
         (revisions::BY_NAME.to_owned(), "sqlite_autoindex_revisions_1 (name=?)"),
         (revisions::BY_NAME_RANGE.to_owned(), "sqlite_autoindex_revisions_1 (name>? AND name<?)"),
         (revisions::BY_TREE.to_owned(), "revisions_by_tree (tree=?)"),
-        (revisions::BY_FILE.to_owned(), "revisions_by_file (<expr>=?)"),
         (objects::BY_NAME.to_owned(), "PRIMARY KEY (name=?)"),
         (objects::by_names(8), "PRIMARY KEY (name=?)"),
         (objects::BY_PACK.to_owned(), "objects_by_pack (pack=?)"),

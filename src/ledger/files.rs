@@ -18,11 +18,9 @@ pub struct WorkingFile {
     pub bytes: u64,
     /// Its modification time in nanoseconds since 1970.
     pub modified_ns: i64,
-    /// BLAKE3 of its bytes.
-    pub content: ObjectId,
 }
 
-const COLUMNS: &str = "path, revision, bytes, modified_ns, content";
+const COLUMNS: &str = "path, revision, bytes, modified_ns";
 
 pub(super) fn by_ref() -> String {
     format!("SELECT {COLUMNS} FROM working_files WHERE ref = ?1")
@@ -38,7 +36,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<WorkingFile> {
         revision: text::id(row, 1)?,
         bytes: text::count(row, 2)?,
         modified_ns: row.get(3)?,
-        content: text::id(row, 4)?,
     })
 }
 
@@ -64,7 +61,7 @@ impl Ledger {
         self.connection
             .prepare_cached(&by_path())
             .and_then(|mut statement| {
-                statement.query_map([path], |row| Ok((text::ref_name(row, 5)?, read(row)?)))?.collect()
+                statement.query_map([path], |row| Ok((text::ref_name(row, 4)?, read(row)?)))?.collect()
             })
             .map_err(LedgerError::during("read a working file's entry"))
     }
@@ -80,16 +77,9 @@ impl Change<'_> {
         text::integer(file.bytes)
             .and_then(|bytes| {
                 self.run(
-                    "INSERT OR REPLACE INTO working_files (ref, path, revision, bytes, modified_ns, content)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![
-                        name.as_str(),
-                        file.path,
-                        file.revision.as_bytes(),
-                        bytes,
-                        file.modified_ns,
-                        file.content.as_bytes(),
-                    ],
+                    "INSERT OR REPLACE INTO working_files (ref, path, revision, bytes, modified_ns)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![name.as_str(), file.path, file.revision.as_bytes(), bytes, file.modified_ns,],
                 )
             })
             .map(drop)

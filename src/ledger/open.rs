@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, Params, Transaction, TransactionBehavior};
 use super::LedgerError;
 
 /// The version of the tables that this ckstore writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Marks the file as a ledger: `CKST` as SQLite's application id.
 const APPLICATION_ID: i64 = 0x434b_5354;
@@ -23,7 +23,11 @@ const CACHE_KIB: i64 = 16 << 10;
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Frozen statements that lead from version N to N + 1, from the first version on.
-const UPGRADES: &[&str] = &[include_str!("upgrades/1-to-2.sql"), include_str!("upgrades/2-to-3.sql")];
+const UPGRADES: &[&str] = &[
+    include_str!("upgrades/1-to-2.sql"),
+    include_str!("upgrades/2-to-3.sql"),
+    include_str!("upgrades/3-to-4.sql"),
+];
 
 /// The ledger of one store.
 #[derive(Debug)]

@@ -22,9 +22,6 @@ pub(super) const TURN_OF: &str = "SELECT turns.name, turns.body FROM revisions
 pub(super) const TURN_AND_TEXT: &str = "SELECT turn, body FROM revisions WHERE name = ?1";
 pub(super) const BY_NAME_RANGE: &str = "SELECT name FROM revisions WHERE name BETWEEN ?1 AND ?2 LIMIT ?3";
 pub(super) const BY_TREE: &str = "SELECT name FROM revisions WHERE tree = ?1 ORDER BY number DESC LIMIT 1";
-// The expression is that of the index, word by word: else it would not be used.
-pub(super) const BY_FILE: &str = "SELECT name FROM revisions
-     WHERE CASE WHEN json_valid(body) THEN body ->> '$.file' END = ?1 ORDER BY number DESC LIMIT 1";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(ObjectId, String)> {
     Ok((text::id(row, 0)?, row.get(1)?))
@@ -137,20 +134,6 @@ impl Ledger {
                 statement.query_map(bounds, |row| text::id(row, 0))?.collect()
             })
             .map_err(LedgerError::during("look a revision up"))
-    }
-
-    /// The newest revision whose file has this BLAKE3.
-    ///
-    /// # Errors
-    ///
-    /// If the ledger cannot be read.
-    pub fn revision_of_file(&self, file: &ObjectId) -> Result<Option<ObjectId>, LedgerError> {
-        self.connection
-            .prepare_cached(BY_FILE)
-            .and_then(|mut statement| {
-                statement.query_row([file.to_string()], |row| text::id(row, 0)).optional()
-            })
-            .map_err(LedgerError::during("look a file up"))
     }
 
     /// The newest revision with this content.

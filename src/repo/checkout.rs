@@ -1,6 +1,7 @@
 //! Bringing a checkpoint to a version, and writing its file.
 
 use std::fs::{self, OpenOptions};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -23,6 +24,9 @@ use super::python::RealPython;
 use super::run::{Failed, Position, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
+
+/// Small pieces of a file are gathered to writes of this length; longer ones go past.
+const GATHER_BYTES: usize = 256 << 10;
 
 /// What to check out, and where to: without more, HEAD as it is, to its working file.
 #[derive(Debug, Clone, Default)]
@@ -183,7 +187,7 @@ impl Repo {
             tree: position.tree,
             parents: vec![row.revision],
             format: tree.format.clone(),
-            file: self.known_file(&position.tree)?,
+            file: None,
             file_bytes: tree.file_bytes(),
             tensors: super::whole::count(&tree),
             applied: Some(position.applied),
@@ -407,39 +411,33 @@ impl Repo {
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &revision.tree)?;
         if tree.format == Format::Folder.name() {
-            let (stamp, content) = self.write_folder(&tree, (id, &revision), path, context)?;
+            let stamp = self.write_folder(&tree, path, context)?;
             report.output = Some(path_text(path));
             report.bytes_written = tree.file_bytes();
             let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
-            return Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content });
+            return Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns });
         }
         let failed = || RepoError::io("write", path);
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let content = snapshot::export_to(&reader, &tree, file.file_mut(), revision.file, context.progress);
+        let mut out = BufWriter::with_capacity(GATHER_BYTES, file.file_mut());
+        let export = snapshot::export(&reader, &tree, &mut |bytes| out.write_all(bytes), context.progress);
         context.progress.end();
-        let content = content.map_err(|error| sink_error(error, path))?;
-        if revision.file.is_some_and(|expected| expected != content) {
-            return Err(RepoError::Verify { revision: *id });
-        }
+        export.map_err(|error| sink_error(error, path))?;
+        out.flush().map_err(failed())?;
+        drop(out);
         // Taken before others can see the file: what they do to it afterwards is a change.
         let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
         file.finish_synced(self.store.is_synced()).map_err(failed())?;
         report.output = Some(path_text(path));
         report.bytes_written = tree.file_bytes();
         let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
-        Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns, content })
+        Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns })
     }
 
     /// Writes the folder of a tree to its place, whole or not at all. What was there is kept until then.
-    fn write_folder(
-        &self,
-        tree: &Tree,
-        (id, revision): (&ObjectId, &Revision),
-        path: &Path,
-        context: &Context<'_>,
-    ) -> Result<(Stamp, ObjectId), RepoError> {
+    fn write_folder(&self, tree: &Tree, path: &Path, context: &Context<'_>) -> Result<Stamp, RepoError> {
         let failed = || RepoError::io("write", path);
         // Where a link leads, the folder is exchanged, not the link.
         let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -448,27 +446,16 @@ impl Repo {
         let entries = self.folder_entries(tree)?.unwrap_or_default();
         let mut folder = FolderWriter::create(&place, entries, self.store.is_synced()).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let content = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);
+        let export = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);
         context.progress.end();
-        let content = content.map_err(|error| sink_error(error, path))?;
-        if revision.file.is_some_and(|expected| expected != content) {
-            return Err(RepoError::Verify { revision: *id });
-        }
+        export.map_err(|error| sink_error(error, path))?;
         let folder = folder.close().map_err(failed())?;
         let stamp = stamp_of(folder.path())?;
         if stamp_of(&place).ok() != before {
             return Err(RepoError::WorkingFileChanged { path: path.to_owned() });
         }
         folder.finish_synced(self.store.is_synced()).map_err(failed())?;
-        Ok((stamp, content))
-    }
-
-    /// BLAKE3 of the whole file of a tree that was imported from one.
-    pub(super) fn known_file(&self, tree: &ObjectId) -> Result<Option<ObjectId>, RepoError> {
-        match self.ledger.revision_of_tree(tree)? {
-            Some(id) => Ok(self.ledger.revision(&id)?.and_then(|revision| revision.file)),
-            None => Ok(None),
-        }
+        Ok(stamp)
     }
 
     /// Imports the working file if it holds what is not stored.

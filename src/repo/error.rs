@@ -297,12 +297,6 @@ pub enum RepoError {
     /// A search for the step that changed something finds none.
     #[error(transparent)]
     Bisect(#[from] BisectError),
-    /// What was written is not what was stored.
-    #[error("revision {} came out with other bytes than were imported", revision.short())]
-    Verify {
-        /// The revision.
-        revision: ObjectId,
-    },
     /// No collection of that name.
     #[error("there is no collection `{name}`")]
     UnknownCollection {

@@ -20,8 +20,6 @@ use super::{Context, Repo, RepoError};
 pub struct StoredFile {
     id: ObjectId,
     tree: Tree,
-    content: Option<ObjectId>,
-    revision: ObjectId,
     name: String,
     shape: Shape,
 }
@@ -77,7 +75,7 @@ impl Repo {
     pub fn file_of(&self, name: &str, path: Option<&str>) -> Result<StoredFile, RepoError> {
         let id = self.revision_named(name)?;
         let revision = self.revision(&id)?;
-        self.stored_file((&revision.tree, revision.file), id, name, path)
+        self.stored_file(&revision.tree, name, path)
     }
 
     /// The file that a checkout to a version would write. The ref, its history and its working file stay as they
@@ -94,23 +92,20 @@ impl Repo {
     ) -> Result<StoredFile, RepoError> {
         let planned = self.planned(options)?;
         let name = planned.row.name.as_str().to_owned();
-        let id = planned.row.revision;
         if planned.plan.in_sync() {
             return self.file_of(&name, path);
         }
         let _lock = self.lock()?;
         let sources = Sources::of(&planned, false);
         let carried = self.carry_operations(&planned, &sources, context).map_err(|failed| failed.error)?;
-        let content = self.known_file(&carried.position.tree)?;
-        self.stored_file((&carried.position.tree, content), id, &name, path)
+        self.stored_file(&carried.position.tree, &name, path)
     }
 
-    /// Writes a part of a file to `sink`, in order. A whole file is compared with what was imported before this
-    /// returns.
+    /// Writes a part of a file to `sink`, in order.
     ///
     /// # Errors
     ///
-    /// If an object is missing or damaged, or `sink` fails; [`RepoError::Verify`] if the whole is not what it was.
+    /// If an object is missing or damaged, or `sink` fails.
     pub fn write_file(
         &self,
         file: &StoredFile,
@@ -119,41 +114,29 @@ impl Repo {
     ) -> Result<(), RepoError> {
         let reader = self.reader();
         let is_whole = range == (0..file.bytes());
-        let content = match &file.shape {
+        match &file.shape {
             Shape::Whole if is_whole => snapshot::export(&reader, &file.tree, sink, &Silent)?,
-            Shape::Whole => return Ok(snapshot::export_range(&reader, &file.tree, range, sink)?),
+            Shape::Whole => snapshot::export_range(&reader, &file.tree, range, sink)?,
             Shape::Member(place) => {
                 let range = place.start + range.start..place.start + range.end;
-                return Ok(snapshot::export_range(&reader, &file.tree, range, sink)?);
+                snapshot::export_range(&reader, &file.tree, range, sink)?;
             }
             Shape::Archive(archive) => {
                 let (mut writer, needed) = archive.writer(range, sink);
                 let mut pass = |bytes: &[u8]| writer.write(bytes);
-                let content = if is_whole {
-                    Some(snapshot::export(&reader, &file.tree, &mut pass, &Silent)?)
+                if is_whole {
+                    snapshot::export(&reader, &file.tree, &mut pass, &Silent)?;
                 } else {
                     snapshot::export_range(&reader, &file.tree, needed, &mut pass)?;
-                    None
-                };
+                }
                 let failed = |source| StoreError::Sink { id: file.id, source };
                 writer.finish().map_err(failed).map_err(SnapshotError::from)?;
-                let Some(content) = content else { return Ok(()) };
-                content
             }
-        };
-        match file.content {
-            Some(expected) if expected != content => Err(RepoError::Verify { revision: file.revision }),
-            _ => Ok(()),
         }
+        Ok(())
     }
 
-    fn stored_file(
-        &self,
-        (id, content): (&ObjectId, Option<ObjectId>),
-        revision: ObjectId,
-        name: &str,
-        path: Option<&str>,
-    ) -> Result<StoredFile, RepoError> {
+    fn stored_file(&self, id: &ObjectId, name: &str, path: Option<&str>) -> Result<StoredFile, RepoError> {
         let tree = snapshot::read_tree(&self.reader(), id)?;
         let (name, shape) = match (self.folder_entries(&tree)?, path) {
             (None, None) => (file_name(name, &tree.format), Shape::Whole),
@@ -164,7 +147,7 @@ impl Repo {
             }
             (Some(entries), Some(path)) => (plain_name(path), Shape::Member(place_of(path, &entries)?)),
         };
-        Ok(StoredFile { id: *id, tree, content, revision, name, shape })
+        Ok(StoredFile { id: *id, tree, name, shape })
     }
 
     /// What a folder has in it; `None` of a tree that is no folder.

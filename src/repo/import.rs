@@ -174,7 +174,7 @@ impl Repo {
                     tree: snapshot.id,
                     parents: parent.iter().map(|(id, _)| *id).collect(),
                     format: snapshot.tree.format.clone(),
-                    file: Some(snapshot.file),
+                    file: None,
                     file_bytes: source.bytes(),
                     tensors: super::whole::count(&snapshot.tree),
                     steps: registered(&applied, known, options, &snapshot.id, at, catalogue.as_deref()),
@@ -220,7 +220,6 @@ impl Repo {
                     revision: id,
                     bytes: before.bytes,
                     modified_ns: before.modified_ns,
-                    content: snapshot.file,
                 },
             )?;
         }

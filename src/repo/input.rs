@@ -4,14 +4,9 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::format::{self, FileSource, FolderSource, Format, Limits, Scanned, Source};
-use crate::object::ObjectId;
-use crate::progress::Progress;
 
 use super::RepoError;
 use super::working::Stamp;
-
-/// Bytes that are hashed at a time.
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// A file or a folder, open for reading.
 pub(super) enum Input {
@@ -64,27 +59,6 @@ impl Input {
             Input::Folder(source) => format::scan_folder(source, limits),
         };
         scanned.map_err(|source| RepoError::Format { path: path(), source })
-    }
-
-    /// BLAKE3 of all that comes back: of a file, its bytes; of a folder, those of its files and its list.
-    pub fn content(&self, path: &Path, progress: &dyn Progress) -> Result<ObjectId, RepoError> {
-        let source = self.source();
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        let mut offset = 0;
-        progress.begin("reading the working file", source.bytes());
-        while offset < source.bytes() {
-            let length = (source.bytes() - offset).min(BUFFER_BYTES as u64) as usize;
-            source.read_at(offset, &mut buffer[..length]).map_err(RepoError::io("read", path))?;
-            hasher.update_rayon(&buffer[..length]);
-            offset += length as u64;
-            progress.advance(length as u64);
-        }
-        progress.end();
-        if let Input::Folder(folder) = self {
-            hasher.update(&folder.listing());
-        }
-        Ok(hasher.finalize().into())
     }
 }
 

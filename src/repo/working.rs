@@ -1,5 +1,6 @@
 //! Working files: telling whether one may be overwritten.
 
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -9,6 +10,7 @@ use crate::ledger::WorkingFile;
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::refname::RefName;
+use crate::snapshot;
 
 use super::input::Input;
 use super::{Repo, RepoError};
@@ -75,23 +77,53 @@ impl Repo {
         if let Some((_, file)) = known.iter().find(|(_, file)| unchanged(file)) {
             return Ok(FileState::Holds(file.revision));
         }
-        let content = input.content(path, progress)?;
-        if let Some((_, file)) = known.iter().find(|(_, file)| file.content == content) {
-            return Ok(FileState::Holds(file.revision));
-        }
-        let is_folder = matches!(input, Input::Folder(_));
-        if let Some(revision) = self.ledger.revision_of_file(&content)? {
-            // The hash of a folder is that of its listing, which a file might have too.
-            let of_folder = self.revision(&revision)?.format == Format::Folder.name();
-            if of_folder == is_folder {
-                return Ok(FileState::Holds(revision));
-            }
-        }
-        self.stored_tree_of(&input, path, progress)
+        progress.begin("reading the working file", input.source().bytes());
+        let state = self.state_by_content(&input, path, &known, progress);
+        progress.end();
+        state
     }
 
-    /// Looks a file's tree up without storing anything: after an interruption the file may be one that
-    /// ckstore wrote but had no time to remember.
+    /// Looks for what a file holds by reading it: what is known at its path first.
+    fn state_by_content(
+        &self,
+        input: &Input,
+        path: &Path,
+        known: &[(RefName, WorkingFile)],
+        progress: &dyn Progress,
+    ) -> Result<FileState, RepoError> {
+        let mut trees = HashSet::new();
+        for (_, file) in known {
+            let tree = self.revision(&file.revision)?.tree;
+            if trees.insert(tree) && self.holds(input, &tree, progress)? {
+                return Ok(FileState::Holds(file.revision));
+            }
+        }
+        self.stored_tree_of(input, path, progress)
+    }
+
+    /// Whether a file is the one that a tree stands for.
+    fn holds(&self, input: &Input, id: &ObjectId, progress: &dyn Progress) -> Result<bool, RepoError> {
+        let reader = self.reader();
+        // What is damaged is found by who wants it back.
+        let Ok(tree) = snapshot::read_tree(&reader, id) else { return Ok(false) };
+        let is_folder = tree.format == Format::Folder.name();
+        match input {
+            Input::File(_) if is_folder => return Ok(false),
+            Input::Folder(_) if !is_folder => return Ok(false),
+            Input::Folder(folder) => {
+                let list = tree.extras.last().map(|(_, list)| list.object);
+                if list != Some(ObjectId::of(&folder.listing())) {
+                    return Ok(false);
+                }
+            }
+            Input::File(_) => {}
+        }
+        let mut namer = self.store.writer(&self.ledger).without_storing();
+        Ok(snapshot::is_file_of(input.source(), &tree, &reader, &mut namer, progress)?)
+    }
+
+    /// Looks a file's tree up without storing anything: it may be an older revision, or after an interruption one
+    /// that ckstore wrote but had no time to remember.
     fn stored_tree_of(
         &self,
         input: &Input,
@@ -100,13 +132,9 @@ impl Repo {
     ) -> Result<FileState, RepoError> {
         let limits = Limits::default();
         let Ok(scanned) = input.scan(path, None, &limits) else { return Ok(FileState::Unknown) };
-        if scanned.outline.format == Format::Bytes {
-            return Ok(FileState::Unknown);
-        }
         let Ok(graph) = format::decode(&scanned.outline, &limits) else { return Ok(FileState::Unknown) };
         let mut writer = self.store.writer(&self.ledger).without_storing();
-        let snapshot =
-            crate::snapshot::write_file(input.source(), &scanned, &graph, None, &mut writer, progress);
+        let snapshot = snapshot::write_file(input.source(), &scanned, &graph, None, &mut writer, progress);
         let Ok(snapshot) = snapshot else { return Ok(FileState::Unknown) };
         drop(writer);
         Ok(match self.ledger.revision_of_tree(&snapshot.id)? {

@@ -46,6 +46,16 @@ pub enum SnapshotError {
     /// A compressed entry of the file is damaged.
     #[error("a compressed entry of the file cannot be inflated")]
     Inflate(#[source] io::Error),
+    /// An object has another length than its tree says.
+    #[error("object {} has {found} bytes, its tree says {expected}", object.short())]
+    Length {
+        /// The object.
+        object: ObjectId,
+        /// What the tree says, in bytes.
+        expected: u64,
+        /// What it has, in bytes.
+        found: u64,
+    },
     /// A tensor's storage was never written.
     #[error("storage `{key}` of the new checkpoint has no bytes")]
     NoContent {

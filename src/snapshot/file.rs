@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::format::{Format, Outline, Part, Scanned, Source, Span};
+use crate::format::{Outline, Part, Scanned, Source, Span};
 use crate::object::ObjectId;
 use crate::progress::{Progress, Silent};
 use crate::store::{Hint, Writer};
@@ -20,8 +20,6 @@ pub struct FileSnapshot {
     pub id: ObjectId,
     /// Its tree.
     pub tree: Tree,
-    /// BLAKE3 of the whole file; of a folder, of its files one behind the other and of its list.
-    pub file: ObjectId,
 }
 
 /// Stores a file that was scanned, in one pass over its bytes.
@@ -54,7 +52,6 @@ pub fn write_file(
     // In the order in which they are queued.
     let mut queued = Vec::with_capacity(outline.storages.len());
     let mut is_queued = vec![false; outline.storages.len()];
-    writer.begin_whole();
     for part in &outline.parts {
         let bytes = match part {
             Part::Literal(bytes) => {
@@ -80,15 +77,8 @@ pub fn write_file(
                 continue;
             }
         };
-        writer.literal(bytes);
         progress.advance(bytes.len() as u64);
     }
-    if outline.format == Format::Folder
-        && let Some(list) = outline.extras.last()
-    {
-        writer.literal(&list.bytes);
-    }
-    let file = writer.finish_whole()?;
     // Storages that lie in the file in another form than their bytes are stored all the same.
     for place in (0..outline.storages.len()).filter(|place| !is_queued[*place]) {
         let (span, bytes) = (scanned.spans[place], outline.storages[place].bytes);
@@ -123,7 +113,7 @@ pub fn write_file(
         tensors,
     };
     let id = writer.put(&tree.encode(), plain)?;
-    Ok(FileSnapshot { id, tree, file })
+    Ok(FileSnapshot { id, tree })
 }
 
 /// Stores bytes from memory.
@@ -162,12 +152,12 @@ fn queue_span(
 }
 
 /// A run of a source's bytes as a stream.
-struct SpanReader<'a> {
-    source: &'a dyn Source,
-    span: Span,
+pub(super) struct SpanReader<'a> {
+    pub source: &'a dyn Source,
+    pub span: Span,
     /// How much of it was read.
-    read: u64,
-    progress: &'a dyn Progress,
+    pub read: u64,
+    pub progress: &'a dyn Progress,
 }
 
 impl Read for SpanReader<'_> {

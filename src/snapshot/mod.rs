@@ -4,6 +4,7 @@
 //! again, byte for byte, or a graph to be changed. Nothing written here is reachable before a ref moves, so a
 //! crash leaves only garbage for `gc`.
 
+mod compare;
 mod error;
 mod export;
 mod file;
@@ -15,8 +16,9 @@ mod rewrite;
 mod tree;
 mod wire;
 
+pub use compare::is_file_of;
 pub use error::SnapshotError;
-pub use export::{export, export_range, export_to};
+pub use export::{export, export_range};
 pub use file::{FileSnapshot, write_file};
 pub use graph::{Content, write_content, write_graph};
 pub use load::{read_graph, read_outline, read_tree};

@@ -1,9 +1,7 @@
-//! Threads that read and decode records before their bytes are wanted, and write them where they are wanted.
+//! Threads that read and decode records before their bytes are wanted.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
 use crate::object::ObjectId;
@@ -11,33 +9,20 @@ use crate::object::ObjectId;
 use super::decode::Decoder;
 use super::error::StoreError;
 use super::frame::Frame;
-use super::record::{Chain, Part};
-use super::whole::WholePiece;
+use super::record::Chain;
 use super::workers::{self, Workers};
 
 /// A record, and the object that it belongs to, by its place among those that are read.
 pub(super) type Piece = (usize, ObjectId, Chain);
 
-/// Where a piece was written, if it was, and what it gives to the hash of the file.
-pub(super) type Written = Option<(u64, WholePiece)>;
+/// Gets the pieces in order, each with the place of its object.
+pub(super) type PieceSink<'a> = dyn FnMut(usize, &[u8]) -> io::Result<()> + 'a;
 
-/// Gets the pieces in order.
-pub(super) type PieceSink<'a> = dyn FnMut(usize, &[u8], Written) -> io::Result<()> + 'a;
-
-/// A piece to be read by its number, and where to write it.
-type Job = (u64, Chain, Option<(Arc<Target>, u64)>, Frame);
+/// A piece to be read by its number.
+type Job = (u64, Chain, Frame);
 
 /// A piece by its number, with its bytes unless there was an error.
-type Done = (u64, Frame, Result<Written, StoreError>);
-
-/// A file that pieces are written to.
-pub(super) struct Target {
-    pub file: File,
-    /// Where in it each object begins.
-    pub starts: Vec<u64>,
-    /// Whether what is written is proved by the hash of the whole file, once that is known, and not by its name.
-    pub proved_as_whole: bool,
-}
+type Done = (u64, Frame, Result<(), StoreError>);
 
 /// The threads.
 pub(super) struct Ahead {
@@ -56,9 +41,8 @@ impl Ahead {
             count,
             &sender,
             Decoder::new,
-            |decoder, (number, chain, to, mut frame): Job| {
-                let to = to.as_ref().map(|(target, at)| (target.as_ref(), *at));
-                let result = read_piece(&chain, to, &mut frame, decoder);
+            |decoder, (number, chain, mut frame): Job| {
+                let result = chain.read(&mut frame, decoder);
                 Some(Some((number, frame, result)))
             },
             || None,
@@ -70,12 +54,11 @@ impl Ahead {
     pub fn run(
         &mut self,
         pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
-        target: Option<&Arc<Target>>,
         sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
         // Objects of the pieces under way, by the pieces' numbers.
         let mut under_way: BTreeMap<u64, (usize, ObjectId)> = BTreeMap::new();
-        let mut ready: BTreeMap<u64, (Frame, Result<Written, StoreError>)> = BTreeMap::new();
+        let mut ready: BTreeMap<u64, (Frame, Result<(), StoreError>)> = BTreeMap::new();
         let mut number = 0;
         let mut outcome = Ok(());
         let mut more = true;
@@ -86,8 +69,7 @@ impl Ahead {
                     Some(Err(error)) => outcome = Err(error),
                     Some(Ok((place, id, chain))) => {
                         let frame = self.free.pop().unwrap_or_default();
-                        let to = target.map(|target| (Arc::clone(target), target.start(place, &chain)));
-                        self.workers.submit((number, chain, to, frame));
+                        self.workers.submit((number, chain, frame));
                         under_way.insert(number, (place, id));
                         number += 1;
                     }
@@ -102,70 +84,11 @@ impl Ahead {
             let (frame, result) = ready.remove(&first).expect("it was just waited for");
             // After an error what is under way is only waited for.
             if outcome.is_ok() {
-                outcome = result.and_then(|written| {
-                    sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })
+                outcome = result.and_then(|()| {
+                    sink(place, frame.payload()).map_err(|source| StoreError::Sink { id, source })
                 });
             }
             self.free.push(frame);
         }
     }
-}
-
-/// Reads a piece into `frame`, and writes it where that is wanted.
-pub(super) fn read_piece(
-    chain: &Chain,
-    to: Option<(&Target, u64)>,
-    frame: &mut Frame,
-    decoder: &mut Decoder,
-) -> Result<Written, StoreError> {
-    match to {
-        None => chain.read(frame, decoder).map(|()| None),
-        Some((target, at)) => target.write(chain, at, frame, decoder).map(Some),
-    }
-}
-
-impl Target {
-    /// Where a piece of an object begins in the file.
-    pub fn start(&self, place: usize, chain: &Chain) -> u64 {
-        let within = match chain.record().part {
-            Part::Object => 0,
-            Part::Frame { position } => position,
-        };
-        self.starts[place].saturating_add(within)
-    }
-
-    fn write(
-        &self,
-        chain: &Chain,
-        at: u64,
-        frame: &mut Frame,
-        decoder: &mut Decoder,
-    ) -> Result<(u64, WholePiece), StoreError> {
-        if self.proved_as_whole {
-            chain.read_unproved(frame, decoder)?;
-        } else {
-            chain.read(frame, decoder)?;
-        }
-        write_all_at(&self.file, frame.payload(), at)
-            .map_err(|source| StoreError::Sink { id: chain.record().id, source })?;
-        Ok((at, WholePiece::at(at, frame.payload())))
-    }
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
 }

@@ -85,7 +85,6 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod whole;
 mod workers;
 mod writer;
 
@@ -102,7 +101,6 @@ pub use pack::{PackFile, PackIndex};
 pub use reader::{ObjectReader, Reader};
 pub use record::{Part, Record};
 pub use tree::FRAME_BYTES;
-pub use whole::{WholeHash, WholePiece};
 pub use writer::{Counts, FinishedPack, Links, Put, Writer};
 
 /// The inner loops, for the benchmarks.

@@ -17,14 +17,12 @@ use super::error::StoreError;
 use super::frame::Frame;
 use super::record::{Chain, Part};
 use super::tree;
-use super::whole::WholePiece;
 use super::workers::{self, Workers};
 
 /// What a thread is to do.
 pub(super) enum Job {
-    /// Finds out what a frame is called, and what it gives to the hash of a whole, if it is `at` some place
-    /// of one.
-    Name { sequence: u64, part: Part, at: Option<u64>, frame: Frame },
+    /// Finds out what a frame is called.
+    Name { sequence: u64, part: Part, frame: Frame },
     /// Turns a frame into its stored form and sends it on to be appended.
     Encode {
         sequence: u64,
@@ -70,19 +68,17 @@ pub(super) struct Named {
     pub id: ObjectId,
     pub part: Part,
     pub crc: crc32fast::Hasher,
-    pub piece: Option<WholePiece>,
     pub frame: Frame,
 }
 
 impl Named {
-    /// Finds out what a frame is called, and what it gives to the hash of a whole, if it is `at` some place of one.
-    pub fn of(part: Part, at: Option<u64>, frame: Frame) -> Named {
+    /// Finds out what a frame is called.
+    pub fn of(part: Part, frame: Frame) -> Named {
         let bytes = frame.payload();
         let id = tree::name(part, bytes).expect("frames lie at multiples of their length");
         let mut crc = crc32fast::Hasher::new();
         crc.update(bytes);
-        let piece = at.map(|at| WholePiece::at(at, bytes));
-        Named { id, part, crc, piece, frame }
+        Named { id, part, crc, frame }
     }
 }
 
@@ -147,9 +143,7 @@ impl Pipeline {
 
 fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event> {
     let stored = match job {
-        Job::Name { sequence, part, at, frame } => {
-            return Some(Event::Named(sequence, Named::of(part, at, frame)));
-        }
+        Job::Name { sequence, part, frame } => return Some(Event::Named(sequence, Named::of(part, frame))),
         Job::Encode { sequence, id, part, hint, base, tell, mut frame } => {
             let raw_bytes = frame.payload().len() as u64;
             let head = base.as_ref().map(|base| base.head);

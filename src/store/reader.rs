@@ -1,16 +1,14 @@
-//! Reading objects: every byte that comes out has been proved by its name, or the caller said that it will be
-//! proved otherwise.
+//! Reading objects: every byte that comes out has been proved by its name.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use crate::object::{Locate, Location, ObjectId, PackId};
 
 use super::Store;
-use super::ahead::{Ahead, Piece, PieceSink, Target, read_piece};
+use super::ahead::{Ahead, Piece, PieceSink};
 use super::codec::Codec;
 use super::decode::Decoder;
 use super::delta::{Head, MAX_DEPTH};
@@ -19,7 +17,6 @@ use super::frame::Frame;
 use super::list::FrameList;
 use super::pieces::Pieces;
 use super::record::{Chain, OpenPack, Part, Record};
-use super::whole::WholePiece;
 
 /// Reads objects wherever an index finds them.
 pub struct Reader<'a> {
@@ -263,7 +260,7 @@ impl<'a> Reader<'a> {
             }
             Found::Many(list) => {
                 let pieces = (0..list.frames.len()).map(|frame| self.piece(0, *id, &list, frame));
-                return self.run_ahead(&mut pieces.into_iter(), None, &mut |_, piece, _| sink(piece));
+                return self.run_ahead(&mut pieces.into_iter(), &mut |_, piece| sink(piece));
             }
         }
         .map_err(|source| StoreError::Sink { id: *id, source })
@@ -281,41 +278,7 @@ impl<'a> Reader<'a> {
         ids: &mut dyn Iterator<Item = ObjectId>,
         sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        self.run_each(ids, None, &mut |place, bytes, _| sink(place, bytes))
-    }
-
-    /// Writes one object after another to `file`, each from its own of `starts` on, on all cores and in no order.
-    ///
-    /// `sink` then gets, in order, an object's place in `ids` and what each of its pieces gives to the hash of
-    /// the file, with its start and its length. Where the file is `proved_as_whole`, by the caller who compares that
-    /// hash, the objects are not proved by their names, but what they are differences to is.
-    ///
-    /// # Errors
-    ///
-    /// As [`copy_to`](Reader::copy_to). What was written until then stays.
-    pub fn copy_each_to(
-        &self,
-        ids: &mut dyn Iterator<Item = ObjectId>,
-        file: File,
-        starts: Vec<u64>,
-        proved_as_whole: bool,
-        sink: &mut dyn FnMut(usize, u64, &WholePiece, u64) -> io::Result<()>,
-    ) -> Result<(), StoreError> {
-        let target = Arc::new(Target { file, starts, proved_as_whole });
-        self.run_each(ids, Some(&target), &mut |place, bytes, written| {
-            let (at, piece) = written.expect("there is a target, so it was written");
-            sink(place, at, &piece, bytes.len() as u64)
-        })
-    }
-
-    fn run_each(
-        &self,
-        ids: &mut dyn Iterator<Item = ObjectId>,
-        target: Option<&Arc<Target>>,
-        sink: &mut PieceSink<'_>,
-    ) -> Result<(), StoreError> {
-        let mut pieces = Pieces::of(self, ids);
-        self.run_ahead(&mut pieces, target, sink)
+        self.run_ahead(&mut Pieces::of(self, ids), sink)
     }
 
     /// Fills `buffer` with the object's bytes from `offset` on. Only the frames there are read.
@@ -541,15 +504,14 @@ impl<'a> Reader<'a> {
     fn run_ahead(
         &self,
         pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
-        target: Option<&Arc<Target>>,
         sink: &mut PieceSink<'_>,
     ) -> Result<(), StoreError> {
         let ahead = self.ahead.take();
-        if ahead.is_none() && !self.run_here(pieces, target, sink)? {
+        if ahead.is_none() && !self.run_here(pieces, sink)? {
             return Ok(());
         }
         let mut ahead = ahead.unwrap_or_else(Ahead::start);
-        let result = ahead.run(pieces, target, sink);
+        let result = ahead.run(pieces, sink);
         self.ahead.set(Some(ahead));
         result
     }
@@ -559,7 +521,6 @@ impl<'a> Reader<'a> {
     fn run_here(
         &self,
         pieces: &mut dyn Iterator<Item = Result<Piece, StoreError>>,
-        target: Option<&Arc<Target>>,
         sink: &mut PieceSink<'_>,
     ) -> Result<bool, StoreError> {
         let (mut frame, mut decoder) = self.own.take().unwrap_or_else(|| (Frame::default(), Decoder::new()));
@@ -569,9 +530,8 @@ impl<'a> Reader<'a> {
                 let Some(piece) = pieces.next() else { return Ok(false) };
                 let (place, id, chain) = piece?;
                 read_bytes += chain.record().location.raw_bytes;
-                let to = target.map(|target| (target.as_ref(), target.start(place, &chain)));
-                let written = read_piece(&chain, to, &mut frame, &mut decoder)?;
-                sink(place, frame.payload(), written).map_err(|source| StoreError::Sink { id, source })?;
+                chain.read(&mut frame, &mut decoder)?;
+                sink(place, frame.payload()).map_err(|source| StoreError::Sink { id, source })?;
             }
             Ok(true)
         };

@@ -93,6 +93,11 @@ impl OpenPack {
         decoder: &mut Decoder,
     ) -> Result<(), StoreError> {
         self.read_unproved(record, base, frame, decoder)?;
+        self.prove(record, frame)
+    }
+
+    /// That the bytes are those of the record's name.
+    fn prove(&self, record: &Record, frame: &Frame) -> Result<(), StoreError> {
         match tree::name(record.part, frame.payload()) {
             Some(found) if found == record.id => Ok(()),
             Some(found) => Err(self.damage(record, Damage::Hash { found })),
@@ -208,20 +213,21 @@ impl Chain {
         self.0.len() - 1
     }
 
-    /// Reads the record into `frame`, whole and proved, as are all that it depends on.
+    /// Reads the record into `frame`, whole and proved. That proves all that it depends on: from other bytes it
+    /// would not have come out. Where it does not, they are read again one by one, to tell which is damaged.
     pub fn read(&self, frame: &mut Frame, decoder: &mut Decoder) -> Result<(), StoreError> {
-        self.read_links(OpenPack::read, frame, decoder)
+        let (pack, record) = &self.0[0];
+        let read = self.read_links(OpenPack::read_unproved, frame, decoder);
+        match read.and_then(|()| pack.prove(record, frame)) {
+            Err(_) if self.depth() > 0 => self.read_links(OpenPack::read, frame, decoder),
+            result => result,
+        }
     }
 
-    /// As [`read`](Chain::read), but the record itself is not proved: the caller knows how.
-    pub fn read_unproved(&self, frame: &mut Frame, decoder: &mut Decoder) -> Result<(), StoreError> {
-        self.read_links(OpenPack::read_unproved, frame, decoder)
-    }
-
-    /// Reads the record by `read_last`, and those before it proved.
+    /// Reads the records from the last on, each by `read`.
     fn read_links(
         &self,
-        read_last: impl Fn(&OpenPack, &Record, &[u8], &mut Frame, &mut Decoder) -> Result<(), StoreError>,
+        read: impl Fn(&OpenPack, &Record, &[u8], &mut Frame, &mut Decoder) -> Result<(), StoreError>,
         frame: &mut Frame,
         decoder: &mut Decoder,
     ) -> Result<(), StoreError> {
@@ -233,16 +239,12 @@ impl Chain {
                 std::mem::swap(frame, &mut base);
             }
             let before = if is_first { &[] } else { base.payload() };
-            result = if place == 0 {
-                read_last(pack, record, before, frame, decoder)
-            } else {
-                pack.read(record, before, frame, decoder)
-            };
-            if result.is_err() && place > 0 {
-                let (pack, record) = &self.0[0];
-                result = Err(pack.damage(record, Damage::Base { base: self.0[1].1.id }));
-            }
+            result = read(pack, record, before, frame, decoder);
             if result.is_err() {
+                if place > 0 {
+                    let (pack, record) = &self.0[0];
+                    result = Err(pack.damage(record, Damage::Base { base: self.0[1].1.id }));
+                }
                 break;
             }
         }

@@ -23,7 +23,6 @@ use super::pipeline::{Event, Job, Named, Pipeline, PossibleBase};
 use super::reader::{Like, Reader};
 use super::record::{Chain, Part, Record};
 use super::tree::{self, FRAME_BYTES};
-use super::whole::WholeHash;
 
 /// Stores objects in a new pack. Nothing is there before [`finish`](Writer::finish); dropped before, it
 /// leaves nothing behind.
@@ -50,11 +49,10 @@ pub struct Writer<'a> {
     /// The number of the next frame to be named, and of the next to be handled.
     submitted: u64,
     handled: u64,
-    /// What is on its way, oldest first.
-    under_way: VecDeque<UnderWay>,
+    /// Objects that are on their way, oldest first.
+    under_way: VecDeque<Object>,
     /// Objects that have come through since somebody asked.
     done: Vec<Put>,
-    whole: Option<Whole>,
     /// Whether the pack could not be written.
     failed: bool,
 }
@@ -88,22 +86,6 @@ pub struct Put {
     pub bytes: u64,
     /// CRC-32 of its bytes (the zip polynomial).
     pub crc32: u32,
-}
-
-/// The hash of a file whose parts go through a writer.
-#[derive(Default)]
-struct Whole {
-    /// How many bytes have been announced; those that have been hashed are fewer.
-    bytes: u64,
-    hash: WholeHash,
-}
-
-/// What comes through the pipeline, in order.
-enum UnderWay {
-    /// Bytes of a whole that are no object here.
-    Literal(Vec<u8>),
-    /// An object.
-    Object(Box<Object>),
 }
 
 /// An object that is on its way.
@@ -166,7 +148,6 @@ impl<'a> Writer<'a> {
             handled: 0,
             under_way: VecDeque::new(),
             done: Vec::new(),
-            whole: None,
             failed: false,
         }
     }
@@ -245,46 +226,14 @@ impl<'a> Writer<'a> {
     ///
     /// As [`enqueue`](Writer::enqueue) and [`settle`](Writer::settle).
     pub fn put_stream(&mut self, source: &mut dyn Read, bytes: u64, hint: Hint) -> Result<Put, StoreError> {
-        self.take_in(source, bytes, hint, false)?;
+        self.enqueue(source, bytes, hint)?;
         self.wait_for_all()?;
         // Objects that were queued before stay for whoever asks for them.
         Ok(self.done.pop().expect("the object that was queued last came through last"))
     }
 
-    /// Begins the hash of a whole that is made of the objects that are [queued](Writer::enqueue) from now on
-    /// and of [other bytes](Writer::literal), in order.
-    pub fn begin_whole(&mut self) {
-        self.whole = Some(Whole::default());
-    }
-
-    /// Adds bytes to the whole that are no object.
-    pub fn literal(&mut self, bytes: &[u8]) {
-        if let Some(whole) = &mut self.whole {
-            whole.bytes += bytes.len() as u64;
-            match self.under_way.back_mut() {
-                None => whole.hash.update(bytes),
-                Some(UnderWay::Literal(before)) => before.extend_from_slice(bytes),
-                Some(UnderWay::Object(_)) => self.under_way.push_back(UnderWay::Literal(bytes.to_vec())),
-            }
-        }
-    }
-
-    /// Ends the whole and returns the BLAKE3 of all of its bytes.
-    ///
-    /// # Errors
-    ///
-    /// As [`settle`](Writer::settle).
-    ///
-    /// # Panics
-    ///
-    /// If none was begun.
-    pub fn finish_whole(&mut self) -> Result<ObjectId, StoreError> {
-        self.wait_for_all()?;
-        Ok(self.whole.take().expect("a whole was begun").hash.finish())
-    }
-
-    /// Queues an object of `bytes` bytes, read from `source`, as the next part of the whole if one was begun.
-    /// What it is called comes from [`settle`](Writer::settle).
+    /// Queues an object of `bytes` bytes, read from `source`. What it is called comes from
+    /// [`settle`](Writer::settle).
     ///
     /// # Errors
     ///
@@ -293,7 +242,43 @@ impl<'a> Writer<'a> {
     /// written (seen at this object or a later one), [`StoreError::Locate`]. After the first the writer can go
     /// on with other objects; frames that came in before it stay in the pack as garbage.
     pub fn enqueue(&mut self, source: &mut dyn Read, bytes: u64, hint: Hint) -> Result<(), StoreError> {
-        self.take_in(source, bytes, hint, self.whole.is_some())
+        self.refuse_if_failed()?;
+        let frames = bytes.div_ceil(FRAME_BYTES).max(1);
+        if frames > MAX_FRAMES {
+            return Err(StoreError::TooLong { bytes, limit: MAX_FRAMES * FRAME_BYTES });
+        }
+        self.under_way.push_back(Object {
+            bytes,
+            frames,
+            names: Vec::new(),
+            crc: crc32fast::Hasher::new(),
+            hint,
+            like: self.like(hint),
+            hopeless: Arc::default(),
+            given_up: false,
+        });
+        for number in 0..frames {
+            let position = number * FRAME_BYTES;
+            let length = FRAME_BYTES.min(bytes - position);
+            let part = if frames == 1 { Part::Object } else { Part::Frame { position } };
+            let frame = match self.read_frame(source, length) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    self.give_up_last(number)?;
+                    return Err(error);
+                }
+            };
+            let sequence = self.submitted;
+            self.submitted += 1;
+            if length <= SMALL_BYTES {
+                // To hash it takes less time than to hand it to a thread and wait.
+                self.named.insert(sequence, Named::of(part, frame));
+                self.handle_named()?;
+            } else {
+                self.pipeline().submit(Job::Name { sequence, part, frame });
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the objects that were queued, and returns what they are, in order.
@@ -350,62 +335,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn take_in(
-        &mut self,
-        source: &mut dyn Read,
-        bytes: u64,
-        hint: Hint,
-        in_whole: bool,
-    ) -> Result<(), StoreError> {
-        self.refuse_if_failed()?;
-        let frames = bytes.div_ceil(FRAME_BYTES).max(1);
-        if frames > MAX_FRAMES {
-            return Err(StoreError::TooLong { bytes, limit: MAX_FRAMES * FRAME_BYTES });
-        }
-        self.under_way.push_back(UnderWay::Object(Box::new(Object {
-            bytes,
-            frames,
-            names: Vec::new(),
-            crc: crc32fast::Hasher::new(),
-            hint,
-            like: self.like(hint),
-            hopeless: Arc::default(),
-            given_up: false,
-        })));
-        for number in 0..frames {
-            let position = number * FRAME_BYTES;
-            let length = FRAME_BYTES.min(bytes - position);
-            let part = if frames == 1 { Part::Object } else { Part::Frame { position } };
-            let frame = match self.read_frame(source, length) {
-                Ok(frame) => frame,
-                Err(error) => {
-                    self.give_up_last(number)?;
-                    return Err(error);
-                }
-            };
-            let sequence = self.submitted;
-            self.submitted += 1;
-            let whole = self.whole.as_mut().filter(|_| in_whole);
-            let at = whole.map(|whole| {
-                whole.bytes += length;
-                whole.bytes - length
-            });
-            if length <= SMALL_BYTES {
-                // To hash it takes less time than to hand it to a thread and wait.
-                self.named.insert(sequence, Named::of(part, at, frame));
-                self.handle_named()?;
-            } else {
-                self.pipeline().submit(Job::Name { sequence, part, at, frame });
-            }
-        }
-        Ok(())
-    }
-
     /// Ends the object whose source failed after so many frames.
     fn give_up_last(&mut self, frames: u64) -> Result<(), StoreError> {
         if frames == 0 {
             self.under_way.pop_back();
-        } else if let Some(UnderWay::Object(object)) = self.under_way.back_mut() {
+        } else if let Some(object) = self.under_way.back_mut() {
             object.frames = frames;
             object.given_up = true;
         }
@@ -469,13 +403,10 @@ impl<'a> Writer<'a> {
     }
 
     fn handle_one(&mut self, named: Named, stored: &HashSet<ObjectId>) -> Result<(), StoreError> {
-        let Named { id, part, crc, piece, frame } = named;
+        let Named { id, part, crc, frame } = named;
         let bytes = frame.payload().len() as u64;
-        if let (Some(whole), Some(piece)) = (&mut self.whole, piece) {
-            whole.hash.add(&piece, bytes);
-        }
         let is_stored = self.names_only || self.contains_anew(&id) || stored.contains(&id);
-        let Some(UnderWay::Object(object)) = self.under_way.front_mut() else {
+        let Some(object) = self.under_way.front_mut() else {
             unreachable!("a frame that was named belongs to the oldest object under way")
         };
         object.names.push(id);
@@ -504,22 +435,13 @@ impl<'a> Writer<'a> {
 
     /// Takes what has come through whole from the front of the queue.
     fn close_finished(&mut self) -> Result<(), StoreError> {
-        loop {
-            match self.under_way.front() {
-                Some(UnderWay::Object(object)) if object.names.len() as u64 == object.frames => {}
-                Some(UnderWay::Literal(_)) => {}
-                _ => return Ok(()),
-            }
-            match self.under_way.pop_front() {
-                Some(UnderWay::Object(object)) if !object.given_up => self.close_object(*object)?,
-                Some(UnderWay::Literal(bytes)) => {
-                    if let Some(whole) = &mut self.whole {
-                        whole.hash.update(&bytes);
-                    }
-                }
-                _ => {}
+        while let Some(object) = self.under_way.pop_front_if(|first| first.names.len() as u64 == first.frames)
+        {
+            if !object.given_up {
+                self.close_object(object)?;
             }
         }
+        Ok(())
     }
 
     fn close_object(&mut self, object: Object) -> Result<(), StoreError> {

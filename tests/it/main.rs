@@ -39,3 +39,4 @@ mod stores;
 mod support;
 mod sweep;
 mod train;
+mod working_file;

@@ -74,10 +74,7 @@ impl Repo {
                 text.extend_from_slice(part);
                 Ok(())
             };
-            let content = snapshot::export(&reader, &tree, &mut sink, &crate::progress::Silent)?;
-            if revision.file.is_some_and(|expected| expected != content) {
-                return Err(RepoError::Verify { revision: row.revision });
-            }
+            snapshot::export(&reader, &tree, &mut sink, &crate::progress::Silent)?;
             let mut line = one_line(&text);
             line.push(b'\n');
             out.write_all(&line).map_err(failed())?;

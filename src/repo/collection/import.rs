@@ -208,7 +208,7 @@ impl Repo {
                 return Err(RepoError::NotABranch { name: document.name.to_string(), found: "tag" });
             }
             let parent = row.as_ref().map(|row| self.revision(&row.revision)).transpose()?;
-            let (tree, file) = store_text(&document.text, &mut writer)?;
+            let tree = store_text(&document.text, &mut writer)?;
             context.progress.advance(document.text.len() as u64);
             if let (Some(row), Some(parent)) = (&row, &parent)
                 && parent.tree == tree
@@ -231,7 +231,7 @@ impl Repo {
                 tree,
                 parents: row.iter().map(|row| row.revision).collect(),
                 format: Format::Json.name().to_owned(),
-                file: Some(file),
+                file: None,
                 file_bytes: document.text.len() as u64,
                 tensors: 0,
                 applied: kept.unwrap_or_else(|| Some(applied.clone())),
@@ -275,7 +275,6 @@ impl Repo {
                     revision: *id,
                     bytes: stamp.bytes,
                     modified_ns: stamp.modified_ns,
-                    content: ObjectId::of(&document.text),
                 };
                 change.set_working_file(&document.name, &file)?;
             }
@@ -303,16 +302,16 @@ impl Repo {
     }
 }
 
-/// Stores the text of a document; its tree, and the hash of the text.
+/// Stores the text of a document, and returns its tree.
 pub(in crate::repo) fn store_text(
     text: &[u8],
     writer: &mut crate::store::Writer<'_>,
-) -> Result<(ObjectId, ObjectId), RepoError> {
+) -> Result<ObjectId, RepoError> {
     let limits = Limits::NONE;
     let scanned = format::scan(&text, Some(Format::Json), &limits).map_err(SnapshotError::from)?;
     let graph = format::decode(&scanned.outline, &limits).map_err(SnapshotError::from)?;
     let stored = snapshot::write_file(&text, &scanned, &graph, None, writer, &crate::progress::Silent)?;
-    Ok((stored.id, stored.file))
+    Ok(stored.id)
 }
 
 /// Reads the documents of a file and checks each. Returns how many bytes the file has.

@@ -189,6 +189,7 @@ impl Repo {
                 actor: context.actor.to_owned(),
                 created: finished,
                 message: message.clone(),
+                file: None,
                 ..member.revision.clone()
             };
             match fate {
@@ -200,13 +201,11 @@ impl Repo {
                 Fate::Keep => {}
                 Fate::Change(document) => {
                     let stored = store_document(&document, &member.outline, &mut writer)?;
-                    (revision.tree, revision.file, revision.file_bytes) =
-                        (stored.tree, Some(stored.file), stored.bytes);
+                    (revision.tree, revision.file_bytes) = (stored.tree, stored.bytes);
                 }
                 Fate::Tree(tree) => {
                     let stored = snapshot::read_tree(&self.reader(), &tree)?;
                     revision.tree = tree;
-                    revision.file = Some(stored.skeleton.object);
                     revision.file_bytes = stored.file_bytes();
                 }
             }
@@ -229,7 +228,7 @@ impl Repo {
                         tree: stored.tree,
                         parents: Vec::new(),
                         format: Format::Json.name().to_owned(),
-                        file: Some(stored.file),
+                        file: None,
                         file_bytes: stored.bytes,
                         tensors: 0,
                         applied: None,
@@ -256,8 +255,8 @@ impl Repo {
             moves.iter().filter_map(|moved| Some((&moved.name, moved.revision()?))).collect();
         let documents = standing.len() as u64;
         let after = manifest_text(standing.into_iter());
-        let (before, _) = store_text(&before, &mut writer)?;
-        let (after, _) = store_text(&after, &mut writer)?;
+        let before = store_text(&before, &mut writer)?;
+        let after = store_text(&after, &mut writer)?;
         let summary = row(before, after);
         let pack = writer.finish()?;
         drop(reading);
@@ -323,7 +322,7 @@ impl Repo {
     ) -> Result<RepoError, RepoError> {
         let mut writer = self.store.writer(&self.ledger);
         let documents = manifest_text(members.iter().map(|member| (&member.row.name, &member.row.revision)));
-        let (tree, _) = store_text(&documents, &mut writer)?;
+        let tree = store_text(&documents, &mut writer)?;
         let script = record
             .script
             .as_ref()
@@ -507,7 +506,6 @@ fn same_id(a: &Document, b: &Document) -> bool {
 /// A document as stored.
 struct StoredDocument {
     tree: ObjectId,
-    file: ObjectId,
     bytes: u64,
 }
 
@@ -520,7 +518,7 @@ fn store_document(
     let mut graph = Graph { nodes: Vec::new(), root: NodeId(0), storages: Vec::new() };
     graph.root = document::write(&mut graph, document, spelling_of(&like.skeleton));
     let (tree, stored) = snapshot::write_graph(&graph, like, &[], writer)?;
-    Ok(StoredDocument { tree, file: stored.skeleton.object, bytes: stored.file_bytes() })
+    Ok(StoredDocument { tree, bytes: stored.file_bytes() })
 }
 
 /// How a document spells its numbers.
