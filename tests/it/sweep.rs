@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, copy_folder, data, old_checkpoint, root};
+use crate::support::{Home, copy_folder, data, old_checkpoint, root, safetensors};
 
 /// A collection `runs` of four checkpoints, one of which cannot be migrated.
 fn runs() -> Home {
@@ -103,6 +103,24 @@ fn a_collection_has_a_catalogue_of_its_own() {
         entry["missing"].as_array().unwrap().len()
     };
     assert_eq!((missing("runs/a") > 0, missing("runs/era5/c")), (true, 0));
+}
+
+#[test]
+fn the_catalogue_given_at_an_import_holds_for_its_files_at_once() {
+    let home = Home::new();
+    copy_folder(&root().join("migrations"), &home.path("scripts"));
+    fs::create_dir(home.path("runs")).unwrap();
+    for name in ["a", "b"] {
+        fs::write(home.path(&format!("runs/{name}.safetensors")), safetensors(&[])).unwrap();
+    }
+    let arguments =
+        ["import", "runs", "--collection", "runs", "--catalogue", "scripts", "--version", "0.8.1"];
+    assert_eq!(home.json(arguments)["added"], 2);
+    assert_eq!(home.json(["status", "runs/a"])["version"], "0.8.1");
+    fs::write(home.path("new.safetensors"), safetensors(&[])).unwrap();
+    home.run(["import", "new.safetensors", "--name", "runs/new", "--version", "base"]).ok();
+    let status = home.json(["status", "runs/new"]);
+    assert_eq!((&status["group"], &status["registered"]), (&json!(0), &json!([])));
 }
 
 #[test]
