@@ -149,7 +149,10 @@ impl Repo {
             None => None,
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
-        let applied = applied_list(&path, &graph, options, catalogue.as_deref(), known)?;
+        let applied = match applied_list(&path, &graph, options, catalogue.as_deref(), known)? {
+            None if row.is_none() && scanned.outline.format == Format::Json => self.joined_alone(&name)?,
+            found => found,
+        };
         let unlisted = match &applied {
             Some(_) => Vec::new(),
             None => list_keys(catalogue.as_deref()).collect(),

@@ -405,11 +405,17 @@ fn documents_that_join_have_what_the_others_have() {
     home.run(["import", "late.json", "--collection", "models"]).ok();
     let status = home.json(["status", "models/late"]);
     assert_eq!((&status["registered"], &status["missing"]), (&json!([FIRST]), &json!([SECOND])));
+    // So does one that comes by itself.
+    fs::write(home.path("alone.json"), "{\"_id\": \"alone\"}").unwrap();
+    home.run(["import", "alone.json", "--name", "models/alone"]).ok();
+    assert_eq!(home.json(["status", "models/alone"])["registered"], json!([FIRST]));
     home.run(["migrate", "models", "up"]).ok();
     assert_eq!(text(&home, "models/late"), "{\"_id\": \"late\", \"type\": \"z\"}");
     // One that goes its own way is found out before anything is done.
     home.run(["checkout", "models/a", "--revision", "models/a~1"]).ok();
-    assert_eq!(code(&home.run(["migrate", "models", "down", "--json"])), (Some(3), "E_UNEVEN".to_owned()));
+    let ran = home.run(["migrate", "models", "down", "--json"]);
+    assert_eq!(code(&ran), (Some(3), "E_UNEVEN".to_owned()));
+    assert!(ran.stdout.contains("`models/a` has others"), "{ran:?}");
 }
 
 #[test]
