@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use super::FormatError;
 
@@ -16,12 +17,18 @@ pub trait Source {
     ///
     /// If the file cannot be read or ends before the buffer is full.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// The open file that has all the bytes at the same places, for those who read it on several threads; `None`
+    /// where there is no such file.
+    fn file(&self) -> Option<&Arc<File>> {
+        None
+    }
 }
 
 /// An open file as a [`Source`]; its length is taken when it is made.
 #[derive(Debug)]
 pub struct FileSource {
-    file: File,
+    file: Arc<File>,
     bytes: u64,
 }
 
@@ -33,7 +40,7 @@ impl FileSource {
     /// If its length cannot be found.
     pub fn new(file: File) -> io::Result<FileSource> {
         let bytes = file.metadata()?.len();
-        Ok(FileSource { file, bytes })
+        Ok(FileSource { file: Arc::new(file), bytes })
     }
 }
 
@@ -44,15 +51,19 @@ impl Source for FileSource {
 
     #[cfg(unix)]
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+        std::os::unix::fs::FileExt::read_exact_at(self.file.as_ref(), buffer, offset)
     }
 
     #[cfg(not(unix))]
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         use std::io::{Read, Seek, SeekFrom};
-        let mut file = &self.file;
+        let mut file = self.file.as_ref();
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)
+    }
+
+    fn file(&self) -> Option<&Arc<File>> {
+        Some(&self.file)
     }
 }
 

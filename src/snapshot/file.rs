@@ -142,7 +142,13 @@ fn queue_span(
 ) -> Result<Option<u32>, SnapshotError> {
     let mut reader = SpanReader { source, span, read: 0, progress };
     let Some(skipped) = span.inflated else {
-        writer.enqueue(&mut reader, bytes, hint)?;
+        match source.file() {
+            Some(file) => {
+                writer
+                    .enqueue_from((file, span.offset), bytes, hint, &mut |bytes| progress.advance(bytes))?;
+            }
+            None => writer.enqueue(&mut reader, bytes, hint)?,
+        }
         return Ok(None);
     };
     let mut inflated = Inflated::new(reader);

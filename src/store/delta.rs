@@ -6,6 +6,8 @@
 //! with its sign as the most significant bit and its size below it, so that the planes of small differences
 //! are zeros but for the first.
 
+use multiversion::multiversion;
+
 use crate::object::ObjectId;
 
 use super::error::Damage;
@@ -58,6 +60,7 @@ macro_rules! each_item {
 /// Writes the differences of `bytes` to `base`, which is as long, to `out`, which is as long.
 ///
 /// Bytes after the last whole item are copied.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vbmi", "x86_64+avx2"))]
 pub(super) fn subtract(item_bytes: usize, bytes: &[u8], base: &[u8], out: &mut [u8]) {
     macro_rules! subtract {
         ($unsigned:ty, $signed:ty, $bytes:expr, $base:expr, $out:expr) => {{
@@ -80,6 +83,7 @@ pub(super) fn subtract(item_bytes: usize, bytes: &[u8], base: &[u8], out: &mut [
 }
 
 /// Turns differences to `base`, which is as long, back into numbers.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vbmi", "x86_64+avx2"))]
 pub(super) fn add(item_bytes: usize, bytes: &mut [u8], base: &[u8]) {
     macro_rules! add {
         ($unsigned:ty, $signed:ty, $bytes:expr, $base:expr) => {{

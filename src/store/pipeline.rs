@@ -1,5 +1,7 @@
 //! The threads of a writer: some name and encode frames, one appends them to the pack.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,14 +17,14 @@ use super::delta::Head;
 use super::encode::{Base, Encoder};
 use super::error::StoreError;
 use super::frame::Frame;
-use super::record::{Chain, Part};
-use super::tree;
+use super::record::{Chain, Part, read_exact_at};
+use super::tree::Namer;
 use super::workers::{self, Workers};
 
 /// What a thread is to do.
 pub(super) enum Job {
-    /// Finds out what a frame is called.
-    Name { sequence: u64, part: Part, frame: Frame },
+    /// Finds out what a frame is called, whose bytes are first to be read if they are not there.
+    Name { sequence: u64, part: Part, from: Option<FileRange>, frame: Frame },
     /// Turns a frame into its stored form and sends it on to be appended.
     Encode {
         sequence: u64,
@@ -38,6 +40,16 @@ pub(super) enum Job {
     /// Sends a stored form on to be appended.
     Pass(Stored),
 }
+
+/// Bytes of a file, by where they begin.
+#[derive(Debug, Clone)]
+pub(super) struct FileRange {
+    pub file: Arc<File>,
+    pub offset: u64,
+}
+
+/// So much of a file is read before it is hashed: what comes from there is then still near the processor.
+const READ_BYTES: usize = 128 << 10;
 
 /// What a frame may be stored as a difference to.
 pub(super) struct PossibleBase {
@@ -55,6 +67,8 @@ pub(super) enum Event {
     Encoded(ObjectId, Option<Head>),
     /// A frame was named; its number is the one that it was submitted with.
     Named(u64, Named),
+    /// The bytes of a frame cannot be read.
+    Unread(io::Error),
     /// A buffer is free again.
     Free(Frame),
     /// The pack cannot be written.
@@ -72,13 +86,22 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Finds out what a frame is called.
-    pub fn of(part: Part, frame: Frame) -> Named {
-        let bytes = frame.payload();
-        let id = tree::name(part, bytes).expect("frames lie at multiples of their length");
+    /// Finds out what a frame is called, whose bytes are first read if they are in a file.
+    pub fn of(part: Part, from: Option<FileRange>, mut frame: Frame) -> io::Result<Named> {
+        let bytes = frame.payload_mut();
+        let mut namer =
+            Namer::new(part, bytes.len() as u64).expect("frames lie at multiples of their length");
         let mut crc = crc32fast::Hasher::new();
-        crc.update(bytes);
-        Named { id, part, crc, frame }
+        let mut offset = from.as_ref().map_or(0, |from| from.offset);
+        for bytes in bytes.chunks_mut(READ_BYTES) {
+            if let Some(FileRange { file, .. }) = &from {
+                read_exact_at(file, bytes, offset)?;
+                offset += bytes.len() as u64;
+            }
+            namer.update(bytes);
+            crc.update(bytes);
+        }
+        Ok(Named { id: namer.finish(), part, crc, frame })
     }
 }
 
@@ -143,7 +166,10 @@ impl Pipeline {
 
 fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event> {
     let stored = match job {
-        Job::Name { sequence, part, frame } => return Some(Event::Named(sequence, Named::of(part, frame))),
+        Job::Name { sequence, part, from, frame } => {
+            let named = Named::of(part, from, frame);
+            return Some(named.map_or_else(Event::Unread, |named| Event::Named(sequence, named)));
+        }
         Job::Encode { sequence, id, part, hint, base, tell, mut frame } => {
             let raw_bytes = frame.payload().len() as u64;
             let head = base.as_ref().map(|base| base.head);

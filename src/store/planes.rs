@@ -4,15 +4,18 @@
 //! mantissa, so that the most significant byte is all exponent, which is where weights repeat; integers
 //! lose nothing by it.
 
+use multiversion::multiversion;
+
 /// Numbers that are taken apart or put together at once: all that is under way fits the processor's registers, or
 /// nearly, and loops of a known length become vector instructions.
 const BLOCK: usize = 64;
 
 /// Takes `bytes` apart into planes, least significant first: as many as an item has bytes, 1, 2, 4 or 8, with one
 /// byte for each item. Items are little-endian; what is left of less than one is passed over.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vbmi", "x86_64+avx2"))]
 pub(super) fn split(bytes: &[u8], planes: &mut [&mut [u8]]) {
     macro_rules! split {
-        ($number:ty, $count:literal, $halve:expr) => {{
+        ($number:ty, $count:literal) => {{
             let planes: &mut [&mut [u8]; $count] =
                 planes.try_into().expect("the caller matched their number");
             let (items, _) = bytes.as_chunks();
@@ -22,7 +25,12 @@ pub(super) fn split(bytes: &[u8], planes: &mut [&mut [u8]]) {
                 for (turned, item) in turned.iter_mut().zip(block) {
                     *turned = <$number>::from_le_bytes(*item).rotate_left(1);
                 }
-                let bytes: [[u8; BLOCK]; $count] = $halve(&turned);
+                let mut bytes = [[0; BLOCK]; $count];
+                for (significance, bytes) in bytes.iter_mut().enumerate() {
+                    for (byte, turned) in bytes.iter_mut().zip(turned) {
+                        *byte = (turned >> (8 * significance)) as u8;
+                    }
+                }
                 for (plane, bytes) in planes.iter_mut().zip(&bytes) {
                     plane[number * BLOCK..][..BLOCK].copy_from_slice(bytes);
                 }
@@ -36,15 +44,16 @@ pub(super) fn split(bytes: &[u8], planes: &mut [&mut [u8]]) {
         }};
     }
     match planes.len() {
-        1 => split!(u8, 1, |numbers: &[u8; BLOCK]| [*numbers]),
-        2 => split!(u16, 2, halves_of_2),
-        4 => split!(u32, 4, halves_of_4),
-        8 => split!(u64, 8, halves_of_8),
+        1 => split!(u8, 1),
+        2 => split!(u16, 2),
+        4 => split!(u32, 4),
+        8 => split!(u64, 8),
         _ => unreachable!("the caller knows which items have planes"),
     }
 }
 
 /// Puts numbers together from all their planes, least significant first, which have one byte for each item of `bytes`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512vbmi", "x86_64+avx2"))]
 pub(super) fn join(planes: &[&[u8]], bytes: &mut [u8]) {
     macro_rules! join {
         ($number:ty, $count:literal, $double:expr) => {{
@@ -77,18 +86,10 @@ pub(super) fn join(planes: &[&[u8]], bytes: &mut [u8]) {
     }
 }
 
-/// Numbers are taken apart in halves, and those again: each step is one that processors have for vectors.
-macro_rules! halves {
-    ($number:ty, $half:ty, $halves:ident, $doubles:ident) => {
-        fn $halves(numbers: &[$number; BLOCK]) -> [[$half; BLOCK]; 2] {
-            let (mut low, mut high) = ([0; BLOCK], [0; BLOCK]);
-            for ((number, low), high) in numbers.iter().zip(&mut low).zip(&mut high) {
-                *low = *number as $half;
-                *high = (*number >> <$half>::BITS) as $half;
-            }
-            [low, high]
-        }
-
+/// Numbers are put together from halves, and those again: each step is one that processors have for vectors.
+macro_rules! doubles {
+    ($number:ty, $half:ty, $doubles:ident) => {
+        #[inline(always)]
         fn $doubles([low, high]: &[[$half; BLOCK]; 2]) -> [$number; BLOCK] {
             let mut numbers = [0; BLOCK];
             for ((number, low), high) in numbers.iter_mut().zip(low).zip(high) {
@@ -99,24 +100,16 @@ macro_rules! halves {
     };
 }
 
-halves!(u16, u8, halves_of_2, doubles_of_2);
-halves!(u32, u16, halves_to_2, doubles_to_4);
-halves!(u64, u32, halves_to_4, doubles_to_8);
+doubles!(u16, u8, doubles_of_2);
+doubles!(u32, u16, doubles_to_4);
+doubles!(u64, u32, doubles_to_8);
 
-fn halves_of_4(numbers: &[u32; BLOCK]) -> [[u8; BLOCK]; 4] {
-    let [[a, b], [c, d]] = halves_to_2(numbers).map(|half| halves_of_2(&half));
-    [a, b, c, d]
-}
-
-fn halves_of_8(numbers: &[u64; BLOCK]) -> [[u8; BLOCK]; 8] {
-    let [[a, b, c, d], [e, f, g, h]] = halves_to_4(numbers).map(|half| halves_of_4(&half));
-    [a, b, c, d, e, f, g, h]
-}
-
+#[inline(always)]
 fn doubles_of_4([a, b, c, d]: &[[u8; BLOCK]; 4]) -> [u32; BLOCK] {
     doubles_to_4(&[doubles_of_2(&[*a, *b]), doubles_of_2(&[*c, *d])])
 }
 
+#[inline(always)]
 fn doubles_of_8([a, b, c, d, e, f, g, h]: &[[u8; BLOCK]; 8]) -> [u64; BLOCK] {
     doubles_to_8(&[doubles_of_4(&[*a, *b, *c, *d]), doubles_of_4(&[*e, *f, *g, *h])])
 }

@@ -17,14 +17,46 @@ pub const FRAME_BYTES: u64 = 1 << 20;
 ///
 /// `None` if no frame can begin at that position and have that many bytes.
 pub(super) fn name(part: Part, bytes: &[u8]) -> Option<ObjectId> {
-    let Part::Frame { position } = part else { return Some(ObjectId::of(bytes)) };
-    let fits = position.is_multiple_of(CHUNK_LEN as u64)
-        && max_subtree_len(position).is_none_or(|limit| bytes.len() as u64 <= limit);
-    if bytes.is_empty() || !fits {
-        return None;
+    let mut namer = Namer::new(part, bytes.len() as u64)?;
+    namer.update(bytes);
+    Some(namer.finish())
+}
+
+/// Names a part of an object whose bytes come piece by piece.
+pub(super) struct Namer {
+    hasher: Hasher,
+    is_frame: bool,
+}
+
+impl Namer {
+    /// Begins with nothing of a part of so many bytes.
+    ///
+    /// `None` if no frame can begin at that position and have that many bytes.
+    pub fn new(part: Part, bytes: u64) -> Option<Namer> {
+        let mut hasher = Hasher::new();
+        let Part::Frame { position } = part else { return Some(Namer { hasher, is_frame: false }) };
+        let fits = position.is_multiple_of(CHUNK_LEN as u64)
+            && max_subtree_len(position).is_none_or(|limit| bytes <= limit);
+        if bytes == 0 || !fits {
+            return None;
+        }
+        hasher.set_input_offset(position);
+        Some(Namer { hasher, is_frame: true })
     }
-    let mut hasher = Hasher::new();
-    Some(ObjectId::from_bytes(hasher.set_input_offset(position).update(bytes).finalize_non_root()))
+
+    /// Adds the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// The name, when all bytes have come.
+    pub fn finish(self) -> ObjectId {
+        if self.is_frame {
+            ObjectId::from_bytes(self.hasher.finalize_non_root())
+        } else {
+            self.hasher.finalize().into()
+        }
+    }
 }
 
 /// The name of the object that these frames make up; `None` for less than two.

@@ -6,7 +6,8 @@
 //! come through.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +20,7 @@ use super::delta::{Head, MAX_DEPTH};
 use super::error::StoreError;
 use super::frame::Frame;
 use super::list::{FrameList, MAX_FRAMES};
-use super::pipeline::{Event, Job, Named, Pipeline, PossibleBase};
+use super::pipeline::{Event, FileRange, Job, Named, Pipeline, PossibleBase};
 use super::reader::{Like, Reader};
 use super::record::{Chain, Part, Record};
 use super::tree::{self, FRAME_BYTES};
@@ -101,6 +102,12 @@ struct Object {
     hopeless: Arc<AtomicBool>,
     /// Its source failed: what came in is garbage.
     given_up: bool,
+}
+
+/// Where the bytes of an object come from.
+enum Origin<'o> {
+    Stream(&'o mut dyn Read),
+    File { file: &'o Arc<File>, offset: u64, taken: &'o mut dyn FnMut(u64) },
 }
 
 /// What the records of new packs became, which no index finds yet: which are differences, and to what.
@@ -242,6 +249,27 @@ impl<'a> Writer<'a> {
     /// written (seen at this object or a later one), [`StoreError::Locate`]. After the first the writer can go
     /// on with other objects; frames that came in before it stay in the pack as garbage.
     pub fn enqueue(&mut self, source: &mut dyn Read, bytes: u64, hint: Hint) -> Result<(), StoreError> {
+        self.take_in(Origin::Stream(source), bytes, hint)
+    }
+
+    /// As [`enqueue`](Writer::enqueue), of an object that lies in a file from `offset` on: it is read on all cores.
+    /// `taken` gets the length of each piece that is on its way.
+    ///
+    /// # Errors
+    ///
+    /// As [`enqueue`](Writer::enqueue), but if the file cannot be read the writer cannot go on, and a later call may
+    /// be the one that says so.
+    pub fn enqueue_from(
+        &mut self,
+        (file, offset): (&Arc<File>, u64),
+        bytes: u64,
+        hint: Hint,
+        taken: &mut dyn FnMut(u64),
+    ) -> Result<(), StoreError> {
+        self.take_in(Origin::File { file, offset, taken }, bytes, hint)
+    }
+
+    fn take_in(&mut self, mut origin: Origin<'_>, bytes: u64, hint: Hint) -> Result<(), StoreError> {
         self.refuse_if_failed()?;
         let frames = bytes.div_ceil(FRAME_BYTES).max(1);
         if frames > MAX_FRAMES {
@@ -261,21 +289,31 @@ impl<'a> Writer<'a> {
             let position = number * FRAME_BYTES;
             let length = FRAME_BYTES.min(bytes - position);
             let part = if frames == 1 { Part::Object } else { Part::Frame { position } };
-            let frame = match self.read_frame(source, length) {
-                Ok(frame) => frame,
-                Err(error) => {
-                    self.give_up_last(number)?;
-                    return Err(error);
+            let mut frame = self.take_frame()?;
+            frame.set_len(length as usize);
+            let from = match &mut origin {
+                Origin::Stream(source) => {
+                    if let Err(error) = source.read_exact(frame.payload_mut()) {
+                        self.free.push(frame);
+                        self.give_up_last(number)?;
+                        return Err(StoreError::Source(error));
+                    }
+                    None
+                }
+                Origin::File { file, offset, taken } => {
+                    taken(length);
+                    Some(FileRange { file: Arc::clone(file), offset: *offset + position })
                 }
             };
             let sequence = self.submitted;
             self.submitted += 1;
             if length <= SMALL_BYTES {
                 // To hash it takes less time than to hand it to a thread and wait.
-                self.named.insert(sequence, Named::of(part, frame));
+                let named = Named::of(part, from, frame).map_err(|error| self.unread(error))?;
+                self.named.insert(sequence, named);
                 self.handle_named()?;
             } else {
-                self.pipeline().submit(Job::Name { sequence, part, frame });
+                self.pipeline().submit(Job::Name { sequence, part, from, frame });
             }
         }
         Ok(())
@@ -353,17 +391,6 @@ impl<'a> Writer<'a> {
         }
         // Without it the object is stored by itself: no reason to fail.
         self.bases.like(hint.base?).ok().map(Arc::new)
-    }
-
-    /// A frame with the next bytes of the source.
-    fn read_frame(&mut self, source: &mut dyn Read, bytes: u64) -> Result<Frame, StoreError> {
-        let mut frame = self.take_frame()?;
-        frame.set_len(bytes as usize);
-        if let Err(error) = source.read_exact(frame.payload_mut()) {
-            self.free.push(frame);
-            return Err(StoreError::Source(error));
-        }
-        Ok(frame)
     }
 
     /// Goes on with the frames whose turn it is, so many at once as have been named.
@@ -523,6 +550,7 @@ impl<'a> Writer<'a> {
                     self.links.get_or_insert_default().0.insert(id, head);
                 }
                 Some(Event::Named(sequence, named)) => drop(self.named.insert(sequence, named)),
+                Some(Event::Unread(error)) => return Err(self.unread(error)),
                 Some(Event::Failed) => {
                     self.failed = true;
                     let pipeline = self.pipeline.take().expect("events come from a pipeline");
@@ -538,6 +566,12 @@ impl<'a> Writer<'a> {
             }
         }
         self.handle_named()
+    }
+
+    /// Gives up, since a file that was promised cannot be read.
+    fn unread(&mut self, error: io::Error) -> StoreError {
+        self.give_up();
+        StoreError::Source(error)
     }
 
     /// Ends the threads. The pack is dropped, and its file with it.
