@@ -113,9 +113,10 @@ impl Output {
     }
 
     /// A table without lines, its columns as wide as they need.
-    pub fn table<const N: usize>(&self, head: [&str; N]) -> Table {
-        let mut table = Table { columns: N, rows: 0, text: String::new() };
-        table.add_line(head.map(|text| self.paint(Tone::Dim, text)));
+    pub fn table<'a>(&self, head: impl IntoIterator<Item = &'a str>) -> Table {
+        let head: Vec<String> = head.into_iter().map(|text| self.paint(Tone::Dim, text)).collect();
+        let mut table = Table { columns: head.len(), rows: 0, text: String::new() };
+        table.add_line(head);
         table
     }
 
