@@ -55,9 +55,7 @@ pub fn run(args: &BisectArgs, session: &Session, output: &Output) -> Result<Exit
             name: args.name.as_deref(),
             target: target.unwrap_or(Target::Latest),
             catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
-            no_code: false,
-            strict: false,
-            allow_unknown_lineage: false,
+            ..PlanOptions::default()
         },
     };
     let mut judge = |step: &BisectStep, path: &Path| {

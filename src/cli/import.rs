@@ -39,7 +39,7 @@ pub struct ImportArgs {
     /// Name in the store; without it, that of the file
     #[arg(long, value_name = "NAME")]
     name: Option<RefName>,
-    /// The version it was trained at, if the file does not say which migrations it has
+    /// The version it was trained at, if the file does not say which migrations it has; `base` if it has none
     #[arg(long, short = 'V', value_name = "VERSION", conflicts_with = "baseline")]
     version: Option<String>,
     /// The last migration it has, if the file does not say

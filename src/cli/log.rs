@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::face::document::{Entries, Groups};
+use crate::ledger::DocumentCounts;
 use crate::repo::{GroupEntry, HistoryEntry, RevisionEntry};
 
 use super::args::CatalogueArgs;
@@ -47,9 +48,12 @@ struct RevisionsArgs {
 
 #[derive(Debug, Args)]
 struct HistoryArgs {
-    /// The checkpoint, by the name of its ref; all of them without it
+    /// The checkpoint, by the name of its ref, or a collection; all of them without it
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    /// Of a collection, show the rows of all that is in it too
+    #[arg(long, requires = "name")]
+    documents: bool,
 }
 
 /// Runs the command.
@@ -59,7 +63,7 @@ pub fn run(args: &LogArgs, session: &Session, output: &Output) -> Result<ExitCod
         None => revisions(&args.revisions, session, output),
         Some(LogKind::Revisions(args)) => revisions(args, session, output),
         Some(LogKind::History(args)) => {
-            let entries = repo.log_history(args.name.as_deref())?;
+            let entries = repo.log_history(args.name.as_deref(), args.documents)?;
             output.report(&Entries { entries: &entries }, |out| write_history(out, &entries, output))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -100,23 +104,14 @@ fn write_revisions(out: &mut dyn Write, entries: &[RevisionEntry], output: &Outp
 }
 
 fn write_history(out: &mut dyn Write, entries: &[HistoryEntry], output: &Output) -> io::Result<()> {
-    let mut table = output.table([
-        "seq",
-        "when",
-        "ref",
-        "kind",
-        "migration",
-        "version",
-        "group",
-        "method",
-        "status",
-        "digest",
-        "who",
-    ]);
+    let titles =
+        ["seq", "when", "ref", "kind", "migration", "version", "group", "method", "status", "digest", "who"];
+    let has_documents = entries.iter().any(|entry| entry.documents.is_some());
+    let mut table = output.table(titles.into_iter().chain(has_documents.then_some("documents")));
     let dash = || "-".to_owned();
     for entry in entries {
         let tone = if entry.status == "done" { Tone::Good } else { Tone::Bad };
-        table.add_row([
+        let row = [
             entry.seq.to_string(),
             when(entry.at),
             entry.ref_name.to_string(),
@@ -128,7 +123,9 @@ fn write_history(out: &mut dyn Write, entries: &[HistoryEntry], output: &Output)
             output.paint(tone, entry.status),
             entry.digest.map_or_else(dash, |digest| digest.short()),
             entry.actor.clone(),
-        ]);
+        ];
+        let documents = has_documents.then(|| entry.documents.map_or_else(dash, documents_text));
+        table.add_row(row.into_iter().chain(documents));
     }
     write_table(out, &table)?;
     for entry in entries {
@@ -137,6 +134,22 @@ fn write_history(out: &mut dyn Write, entries: &[HistoryEntry], output: &Output)
         }
     }
     Ok(())
+}
+
+/// What was done to documents, in a few words.
+pub fn documents_text(counts: DocumentCounts) -> String {
+    let counts = [
+        (counts.changed, "changed"),
+        (counts.inserted, "added"),
+        (counts.deleted, "removed"),
+        (counts.unchanged, "unchanged"),
+    ];
+    let told: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if told.is_empty() { "no documents".to_owned() } else { told.join(", ") }
 }
 
 fn write_groups(out: &mut dyn Write, groups: &[GroupEntry], output: &Output) -> io::Result<()> {

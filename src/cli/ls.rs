@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::repo::{LsReport, TensorEntry};
+use crate::format::EntryKind;
+use crate::repo::{ListedFile, LsReport, TensorEntry};
 
 use super::failure::Failure;
 use super::output::{
@@ -38,7 +39,7 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
     }
     let report = repo.ls(args.name.as_deref())?;
     output.report(&report, |out| {
-        if report.files.is_empty() || !report.tensors.is_empty() {
+        if report.files.is_none() || !report.tensors.is_empty() {
             write_tensors(out, &report, output)?;
         }
         write_files(out, &report, output)?;
@@ -62,12 +63,15 @@ fn write_tensors(out: &mut dyn Write, report: &LsReport, output: &Output) -> io:
 
 /// The files of a folder.
 fn write_files(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {
-    if report.files.is_empty() {
-        return Ok(());
-    }
+    let Some(files) = &report.files else { return Ok(()) };
     let mut table = output.table(["file", "format", "bytes"]);
-    for file in &report.files {
-        table.add_row([file.path.clone(), file.format.clone(), file.bytes.to_string()]);
+    for ListedFile { entry, format } in files {
+        let (what, bytes) = match &entry.kind {
+            EntryKind::File { bytes, .. } => (format.clone().unwrap_or_default(), bytes.to_string()),
+            EntryKind::Directory { .. } => ("directory".to_owned(), String::new()),
+            EntryKind::Link { target } => (format!("link to {target}"), String::new()),
+        };
+        table.add_row([entry.path.clone(), what, bytes]);
     }
     write_table(out, &table)
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::migration::plan::{Method, OperationKind};
-use crate::repo::{Direction, MigrateOptions, MigrateReport};
+use crate::repo::{Direction, MigrateOptions, MigrateReport, MigratedStep, RepoError};
 
 use super::args::KeptCatalogueArgs;
 use super::failure::Failure;
+use super::log::documents_text;
 use super::output::{Output, Tone};
 use super::session::Session;
 
@@ -85,43 +86,53 @@ pub fn run(args: &MigrateArgs, session: &Session, output: &Output) -> Result<Exi
         message: way.message.as_deref(),
         catalogue: session.catalogue(way.catalogue.catalogue.as_deref()),
     };
-    let report = session.open()?.migrate(&options, &session.context())?;
+    let migrated = session.open()?.migrate(&options, &session.context());
+    let report = match migrated {
+        Err(RepoError::Stopped { done, failed, not_run, source }) => {
+            say_printed(&done, output);
+            output.text(|out| write_steps(out, &done, false, output))?;
+            return Err(RepoError::Stopped { done, failed, not_run, source }.into());
+        }
+        other => other?,
+    };
     for warning in &report.warnings {
         output.warn(warning.code(), &warning.to_string());
     }
-    for step in &report.steps {
-        step.printed.lines().for_each(|line| output.say(&format!("{}: {line}", step.migration)));
-    }
+    say_printed(&report.steps, output);
     output.report(&report, |out| write(out, &report, output))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(out: &mut dyn Write, report: &MigrateReport, output: &Output) -> io::Result<()> {
-    for step in &report.steps {
+fn say_printed(steps: &[MigratedStep], output: &Output) {
+    for step in steps {
+        step.printed.lines().for_each(|line| output.say(&format!("{}: {line}", step.migration)));
+    }
+}
+
+fn write_steps(
+    out: &mut dyn Write,
+    steps: &[MigratedStep],
+    dry_run: bool,
+    output: &Output,
+) -> io::Result<()> {
+    for step in steps {
         let verb = match (step.kind, step.method) {
             (OperationKind::Migrate, _) => "up",
             (OperationKind::Rollback, Method::Restore) => "down, restored",
             (OperationKind::Rollback, _) => "down",
         };
         let name = output.paint(Tone::Strong, &step.migration);
-        if report.dry_run {
+        if dry_run {
             writeln!(out, "would migrate {verb}: {name}")?;
             continue;
         }
-        let counts = [
-            (step.changed, "changed"),
-            (step.inserted, "added"),
-            (step.deleted, "removed"),
-            (step.unchanged, "unchanged"),
-        ];
-        let told: Vec<String> = counts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        let told = if told.is_empty() { "no documents".to_owned() } else { told.join(", ") };
-        writeln!(out, "{verb} {name}: {told}")?;
+        writeln!(out, "{verb} {name}: {}", documents_text(step.documents))?;
     }
+    Ok(())
+}
+
+fn write(out: &mut dyn Write, report: &MigrateReport, output: &Output) -> io::Result<()> {
+    write_steps(out, &report.steps, report.dry_run, output)?;
     if report.steps.is_empty() {
         writeln!(out, "nothing to do")?;
     }

@@ -17,7 +17,8 @@ use super::sweep::{ManyArgs, divide, some_failed_code};
 
 /// Show what a checkout would do, without doing it
 ///
-/// Reads no tensor bytes, runs no script and changes nothing. Without a version it plans for the latest.
+/// Reads no tensor bytes, runs no script and changes nothing. Without a version it plans for the latest. Of a document
+/// of a collection it shows what `ckstore migrate` would do.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// The checkpoint, by the name of its ref; without it HEAD, the one imported or checked out last

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -43,6 +44,9 @@ pub struct ServeArgs {
     /// Take uploads up to this size, for instance 500M or 1T
     #[arg(long, value_name = "SIZE", default_value = "64G", value_parser = parse_size)]
     max_upload: u64,
+    /// Give a client so long to send a request, to go on with an upload or to take some of an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    patience: u16,
     /// Log no requests
     #[arg(long, short)]
     quiet: bool,
@@ -90,6 +94,7 @@ pub fn run(args: &ServeArgs, session: &Session, output: &Output) -> Result<ExitC
         hosts: args.host.clone(),
         max_upload_bytes: args.max_upload,
         file_limits: args.limits.limits(),
+        patience: Duration::from_secs(args.patience.into()),
         quiet: args.quiet,
         world: session.world(),
     };

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::format::convert::ConvertError;
@@ -29,6 +30,19 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The exit code.
     pub exit: u8,
+    /// How far a command of several steps came.
+    pub steps: Option<Box<Steps>>,
+}
+
+/// How far a command came that failed at one of several migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Steps {
+    /// The migrations that were done, in that order. They stay done.
+    pub done: Vec<String>,
+    /// The one that failed. Nothing of it was done.
+    pub failed: String,
+    /// Those after it.
+    pub not_run: Vec<String>,
 }
 
 /// Exit codes, as the book lists them.
@@ -86,7 +100,7 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_STORE_EXISTS", exit::USAGE, "there is a store already"),
     ("E_NAME", exit::USAGE, "no ref, revision, setting or value has that name, or it cannot be one"),
     ("E_EXISTS", exit::USAGE, "the name or the destination is taken"),
-    ("E_INPUT", exit::USAGE, "the file is missing, empty or not a file"),
+    ("E_INPUT", exit::USAGE, "the file is missing, empty, not a file, or inside a store"),
     ("E_DOCUMENT", exit::USAGE, "a document is no object, has no `_id`, or one that another has"),
     ("E_DIRTY", exit::USAGE, "the working file was changed and not imported"),
     ("E_BASELINED", exit::USAGE, "the checkpoint already says which migrations it has"),
@@ -127,7 +141,7 @@ impl Failure {
     pub fn new(code: &'static str, message: impl Into<String>) -> Failure {
         let known = CODES.iter().find(|(known, ..)| *known == code);
         let exit = known.map_or(exit::INTERNAL, |(_, exit, _)| *exit);
-        Failure { code, message: message.into(), hint: None, exit }
+        Failure { code, message: message.into(), hint: None, exit, steps: None }
     }
 
     /// The same with what to do about it.
@@ -154,7 +168,11 @@ impl Failure {
 
     /// The failure as one JSON document.
     pub fn to_json(&self) -> serde_json::Value {
-        json!({ "error": { "code": self.code, "message": self.message, "hint": self.hint } })
+        let mut document = json!({ "code": self.code, "message": self.message, "hint": self.hint });
+        if let Some(steps) = &self.steps {
+            document["steps"] = json!(steps);
+        }
+        json!({ "error": document })
     }
 
     /// How the process ends.
@@ -197,6 +215,7 @@ impl From<RepoError> for Failure {
             None => otherwise.to_owned(),
         };
         match &error {
+            RepoError::Stopped { .. } => stopped_failure(error, message),
             RepoError::NoStore { .. } => Failure::new("E_NO_STORE", message)
                 .hint("`ckstore init` makes one, `ckstore import FILE` too; --store and CKSTORE_DIR name one"),
             RepoError::StoreExists { .. } => Failure::new("E_STORE_EXISTS", message).hint("use it as it is"),
@@ -217,14 +236,14 @@ impl From<RepoError> for Failure {
                 Failure::new("E_INPUT", message).hint("name the file: `ckstore import FILE`")
             }
             RepoError::NotAFile { .. } => Failure::new("E_INPUT", message).hint("name a checkpoint file"),
-            RepoError::ManyFiles { .. } => {
-                Failure::new("E_INPUT", message).hint("`ckstore checkout -o` writes it where the store is")
-            }
+            RepoError::OneFile { .. } => Failure::new("E_INPUT", message).hint("ask for it without a path"),
             RepoError::NotAFolder { .. } => {
                 Failure::new("E_INPUT", message).hint("choose another path with -o, or name the folder")
             }
             RepoError::StoreInside { .. } => Failure::new("E_INPUT", message)
                 .hint("write elsewhere with -o, or keep the store beside the folder: `ckstore --store DIR`"),
+            RepoError::InsideStore { .. } => Failure::new("E_INPUT", message)
+                .hint("choose a path outside of the store's directory, where ckstore alone writes"),
             RepoError::Folder(error) => folder_failure(error, message),
             RepoError::Convert(error) => convert_failure(error, message),
             RepoError::Join { .. } => Failure::new("E_CORRUPT", message).hint("run `ckstore fsck`"),
@@ -255,6 +274,7 @@ impl From<RepoError> for Failure {
                 match *what {
                     "branch" => "`ckstore branch` lists the branches",
                     "tag" => "`ckstore tag` lists the tags",
+                    "file" => "`ckstore ls REV --json` lists the files of a folder",
                     _ => "`ckstore ls REV` and `ckstore show REV` tell what there is",
                 },
             )),
@@ -299,6 +319,8 @@ impl From<RepoError> for Failure {
                 .hint("`ckstore status --all --collection NAME` shows which; bring that one where the others are"),
             RepoError::NoDocumentMigrations { .. } => Failure::new("E_NO_CATALOGUE", message)
                 .hint("checkpoints are migrated with `ckstore checkout --all --collection NAME --version V`"),
+            RepoError::NoVersions => Failure::new("E_USAGE", message)
+                .hint("name a migration with --to; `latest` and `base` are understood too"),
             RepoError::OfDocuments { .. } => Failure::new("E_NOT_MIGRATABLE", message)
                 .hint("`ckstore migrate COLLECTION up` runs it on all of them"),
             RepoError::Undo { .. } | RepoError::UndoConflict { .. } => Failure::new("E_IRREVERSIBLE", message)
@@ -333,6 +355,28 @@ impl From<RepoError> for Failure {
             },
         }
     }
+}
+
+/// A failure in the middle of several migrations: what was done before it stays.
+fn stopped_failure(error: RepoError, message: String) -> Failure {
+    let RepoError::Stopped { done, failed, not_run, source } = error else {
+        unreachable!("only that is passed here")
+    };
+    let is_script = matches!(*source, RepoError::Migration { .. });
+    let Failure { code, hint, exit, .. } = Failure::from(*source);
+    let done: Vec<String> = done.into_iter().map(|step| step.migration).collect();
+    let hint = match done.as_slice() {
+        [] if is_script => Some("nothing was changed; mend the script and try again".to_owned()),
+        [] => hint,
+        done => {
+            let mend = if is_script { "mend the script" } else { "see to the cause" };
+            Some(format!(
+                "done, and kept: `{}`; {mend} and try again: it goes on from there",
+                done.join("`, `")
+            ))
+        }
+    };
+    Failure { code, message, hint, exit, steps: Some(Box::new(Steps { done, failed, not_run })) }
 }
 
 fn convert_failure(error: &ConvertError, message: String) -> Failure {

@@ -27,6 +27,7 @@ fn what_is_asked_by_name_is_found_by_an_index() {
         (revisions::TURN_AND_TEXT.to_owned(), "sqlite_autoindex_revisions_1 (name=?)"),
         (steps::RAN.to_owned(), "steps_by_migration (migration=? AND kind=? AND status=?)"),
         (steps::of_ref(), "steps_by_ref (ref=?)"),
+        (steps::COUNTED.to_owned(), "PRIMARY KEY (rowid>? AND rowid<?)"),
         (unlisted::BY_TREE_AND_KEY.to_owned(), "PRIMARY KEY (tree=? AND key=?)"),
         (refs::AT_REVISION.to_owned(), "refs_by_revision (revision=?)"),
         (refs::by_name(), "PRIMARY KEY (name=?)"),

@@ -29,4 +29,4 @@ pub use memo::MemoKey;
 pub use open::{Change, Ledger, Reading, SCHEMA_VERSION};
 pub use refs::{RefKind, RefLogRow, RefMove, RefRow};
 pub use revisions::{RevisionRow, StoredRevision};
-pub use steps::{NewStep, StepRow, StepStatus};
+pub use steps::{DocumentCounts, NewStep, StepRow, StepStatus};

@@ -1,6 +1,7 @@
 //! The rows of the ledger: everything that was done to a checkpoint.
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use serde::Serialize;
 
 use super::chain;
 use super::text;
@@ -54,6 +55,19 @@ pub struct StepRow {
     pub hash: ObjectId,
 }
 
+/// What a step of a collection did to its documents, each of which has a row of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DocumentCounts {
+    /// Number of documents that it changed.
+    pub changed: u64,
+    /// Number of documents that it added.
+    pub inserted: u64,
+    /// Number of documents that it removed.
+    pub deleted: u64,
+    /// Number of documents that it left as they were.
+    pub unchanged: u64,
+}
+
 pub(super) const COLUMNS: &str =
     "seq, ref, revision, kind, migration, version, group_number, digest, script, method,
     input_tree, output_tree, change_record, engine, started, finished, status, error, actor,
@@ -65,6 +79,22 @@ pub(super) const RAN: &str =
 /// The rows of a ref, oldest first.
 pub(super) fn of_ref() -> String {
     format!("SELECT {COLUMNS} FROM steps WHERE ref = ?1 ORDER BY seq")
+}
+
+/// Rows of the documents of a collection that were entered between two rows, for one run of a migration. `+` keeps
+/// the names from being looked up one by one: the numbers bound it better.
+pub(super) const COUNTED: &str =
+    "SELECT coalesce(sum(kept AND NOT added AND input_tree <> output_tree), 0), coalesce(sum(kept AND added), 0),
+        coalesce(sum(NOT kept), 0), coalesce(sum(kept AND NOT added AND input_tree = output_tree), 0)
+     FROM (SELECT input_tree, output_tree, revision IS NOT NULL AS kept,
+            EXISTS (SELECT 1 FROM ref_log WHERE ref_log.ref = steps.ref AND old_revision IS NULL
+                AND new_revision = steps.revision) AS added
+        FROM steps WHERE seq > ?1 AND seq < ?2 AND +ref > ?3 AND +ref < ?4
+            AND +migration = ?5 AND started = ?6 AND status = 'done')";
+
+/// What lies below a name: from, and up to. In the order of bytes `0` follows `/`.
+fn below(name: &RefName) -> [String; 2] {
+    [format!("{name}/"), format!("{name}0")]
 }
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StepRow> {
@@ -125,6 +155,51 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// The rows of a name and of every ref below it, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn steps_from(&self, name: &RefName) -> Result<Vec<StepRow>, LedgerError> {
+        let [from, to] = below(name);
+        let statement =
+            format!("SELECT {COLUMNS} FROM steps WHERE ref = ?1 OR (ref > ?2 AND ref < ?3) ORDER BY seq");
+        self.connection
+            .prepare_cached(&statement)
+            .and_then(|mut statement| statement.query_map([name.as_str(), &from, &to], read)?.collect())
+            .map_err(LedgerError::during("read the history"))
+    }
+
+    /// What a step of a collection did to its documents, by the rows that were entered for it after the row `after`;
+    /// `None` where the row is none of a collection that was done.
+    ///
+    /// # Errors
+    ///
+    /// If the ledger cannot be read.
+    pub fn documents_of(&self, row: &StepRow, after: i64) -> Result<Option<DocumentCounts>, LedgerError> {
+        let is_done = row.status == StepStatus::Done && row.revision.is_none();
+        // Of a document that was removed, both are what it was.
+        if !is_done || row.step.input == row.step.output {
+            return Ok(None);
+        }
+        let [from, to] = below(&row.ref_name);
+        let values = params![after, row.seq, from, to, row.step.migration, row.step.started.to_string()];
+        let counts = |row: &Row<'_>| {
+            let count = |place| text::count(row, place);
+            Ok(DocumentCounts {
+                changed: count(0)?,
+                inserted: count(1)?,
+                deleted: count(2)?,
+                unchanged: count(3)?,
+            })
+        };
+        self.connection
+            .prepare_cached(COUNTED)
+            .and_then(|mut statement| statement.query_row(values, counts))
+            .map(Some)
+            .map_err(LedgerError::during("read the history"))
+    }
+
     /// Whether a migration of this name ever ran here on any checkpoint.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ impl Repo {
         self.catalogues = Some(known);
     }
 
-    /// Loads the catalogue of a collection.
+    /// Loads the catalogue of a collection, or of a ref that joins one.
     pub(super) fn load_collection_catalogue(
         &self,
         collection: &RefName,
@@ -87,10 +87,27 @@ impl Repo {
         row: Option<&RefRow>,
         source: CatalogueSource<'_>,
     ) -> Result<Option<Arc<Catalogue>>, RepoError> {
-        match self.load_catalogue(row, source) {
-            Err(RepoError::NoCatalogue { .. }) if source.given.is_none() => Ok(None),
-            other => other.map(Some),
-        }
+        or_none(self.load_catalogue(row, source), source)
+    }
+
+    /// As [`load_collection_catalogue`](Repo::load_collection_catalogue), but `None` where no folder was named and none
+    /// is there.
+    pub(super) fn find_collection_catalogue(
+        &self,
+        collection: &RefName,
+        source: CatalogueSource<'_>,
+    ) -> Result<Option<Arc<Catalogue>>, RepoError> {
+        or_none(self.load_collection_catalogue(collection, source), source)
+    }
+}
+
+fn or_none(
+    loaded: Result<Arc<Catalogue>, RepoError>,
+    source: CatalogueSource<'_>,
+) -> Result<Option<Arc<Catalogue>>, RepoError> {
+    match loaded {
+        Err(RepoError::NoCatalogue { .. }) if source.given.is_none() => Ok(None),
+        other => other.map(Some),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::durable::{self, DurableFile, directory_of};
-use crate::format::{self, Format, Limits};
+use crate::format::{Format, Limits};
 use crate::ledger::{Advance, NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
 use crate::object::ObjectId;
@@ -28,8 +28,8 @@ use super::{Context, Repo, RepoError};
 /// Small pieces of a file are gathered to writes of this length; longer ones go past.
 const GATHER_BYTES: usize = 256 << 10;
 
-/// What to check out, and where to.
-#[derive(Debug, Clone)]
+/// What to check out, and where to: without more, HEAD as it is, to its working file.
+#[derive(Debug, Clone, Default)]
 pub struct CheckoutOptions<'a> {
     /// Where the ref shall be; `None` leaves it where it is and only writes the file.
     pub plan: PlanOptions<'a>,
@@ -346,6 +346,7 @@ impl Repo {
                 None => return Ok(None),
             },
         };
+        self.check_outside(&path)?;
         let is_folder = like.format == Format::Folder.name();
         let mut force = options.force;
         match fs::metadata(&path) {
@@ -442,8 +443,7 @@ impl Repo {
         let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let before = stamp_of(&place).ok();
         let reader = self.reader();
-        let outline = snapshot::read_outline(&reader, tree)?;
-        let entries = format::folder_entries(&outline).map_err(snapshot::SnapshotError::from)?;
+        let entries = self.folder_entries(tree)?.unwrap_or_default();
         let mut folder = FolderWriter::create(&place, entries, self.store.is_synced()).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
         let export = snapshot::export(&reader, tree, &mut |bytes| folder.write(bytes), context.progress);

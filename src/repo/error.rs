@@ -17,6 +17,8 @@ use crate::refname::RefNameError;
 use crate::snapshot::SnapshotError;
 use crate::store::StoreError;
 
+use super::migrate::MigratedStep;
+
 use super::bisect::BisectError;
 
 /// Why an operation was not done. The store, its refs and the files are then as they were before.
@@ -101,9 +103,9 @@ pub enum RepoError {
         /// The path.
         path: PathBuf,
     },
-    /// A folder was asked for as one file.
-    #[error("`{name}` is a folder of files, not one file")]
-    ManyFiles {
+    /// A file of a folder was asked for where there is one file.
+    #[error("`{name}` is one file, not a folder of files")]
+    OneFile {
         /// The ref or revision.
         name: String,
     },
@@ -111,6 +113,12 @@ pub enum RepoError {
     #[error("`{}` holds the store itself", path.display())]
     StoreInside {
         /// The folder.
+        path: PathBuf,
+    },
+    /// A file was to be written among those of a store.
+    #[error("`{}` lies inside a store", path.display())]
+    InsideStore {
+        /// The path.
         path: PathBuf,
     },
     /// The checkpoint cannot be written in another format.
@@ -336,6 +344,22 @@ pub enum RepoError {
     OfDocuments {
         /// The migration.
         migration: String,
+    },
+    /// A version was asked for of a document, whose migrations have none.
+    #[error("migrations of documents have no versions")]
+    NoVersions,
+    /// One of several migrations of a collection failed. Each is a step of its own: those before it are done.
+    #[error("stopped at `{failed}`, {} of {} migrations done", done.len(), done.len() + 1 + not_run.len())]
+    Stopped {
+        /// What was done, in that order.
+        done: Vec<MigratedStep>,
+        /// The migration that failed. Nothing of it was done.
+        failed: String,
+        /// The migrations after it.
+        not_run: Vec<String>,
+        /// Why it failed.
+        #[source]
+        source: Box<RepoError>,
     },
     /// A migration of documents cannot be undone without its script.
     #[error("`{migration}` cannot be undone: `{name}` {reason}")]

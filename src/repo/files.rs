@@ -1,25 +1,25 @@
 //! The files of a folder, and what of a checkpoint only its bytes tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::format::{self, EntryKind, Format, Outline};
+use crate::format::{self, Entry, EntryKind, Format, Outline};
 use crate::object::ObjectId;
 use crate::snapshot::{SnapshotError, Tree, TreeStorage, read_outline};
 use crate::store::Reader;
 
 use super::RepoError;
 
-/// A file of a folder.
+/// What a folder has in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListedFile {
-    /// Its path in the folder.
-    pub path: String,
-    /// Its format.
-    pub format: String,
-    /// Its length in bytes.
-    pub bytes: u64,
+    /// Where and what it is.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The format of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
 }
 
 /// A file of a folder, or another entry, that differs in what neither tensors nor values show.
@@ -37,18 +37,26 @@ fn is_folder(tree: &Tree) -> bool {
     tree.format == Format::Folder.name()
 }
 
-/// The files of a folder; none where the checkpoint is one file.
-pub(super) fn files(reader: &Reader<'_>, tree: &Tree) -> Result<Vec<ListedFile>, RepoError> {
+/// What a folder has in it; `None` where the checkpoint is one file.
+pub(super) fn files(reader: &Reader<'_>, tree: &Tree) -> Result<Option<Vec<ListedFile>>, RepoError> {
     if !is_folder(tree) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let files = format::folder_files(&read_outline(reader, tree)?).map_err(SnapshotError::from)?;
-    let entry = |file: format::FolderFile| ListedFile {
-        path: file.name,
-        format: file.outline.format.name().to_owned(),
-        bytes: file.bytes,
+    let outline = read_outline(reader, tree)?;
+    let files = format::folder_files(&outline).map_err(SnapshotError::from)?;
+    let mut formats: HashMap<String, Format> =
+        files.into_iter().map(|file| (file.name, file.outline.format)).collect();
+    let listed = |entry: Entry| {
+        let format = formats.remove(&entry.path).map(|format| format.name().to_owned());
+        ListedFile { entry, format }
     };
-    Ok(files.into_iter().map(entry).collect())
+    Ok(Some(entries(&outline)?.into_iter().map(listed).collect()))
+}
+
+/// The list of a folder's entries.
+fn entries(outline: &Outline) -> Result<Vec<Entry>, RepoError> {
+    let list = outline.extras.last().map_or(&[][..], |list| &list.bytes);
+    Ok(format::folder_entries(list).map_err(SnapshotError::from)?)
 }
 
 /// What differs in bytes that nothing else shows, and in what a folder has besides files.
@@ -106,7 +114,7 @@ fn listed(reader: &Reader<'_>, tree: &Tree) -> Result<BTreeMap<String, Listed>, 
         return Ok(BTreeMap::from([(String::new(), file)]));
     }
     let mut out = BTreeMap::new();
-    for entry in format::folder_entries(&outline).map_err(SnapshotError::from)? {
+    for entry in entries(&outline)? {
         let (kind, bytes) = match entry.kind {
             EntryKind::File { bytes, mode } => (format!("mode {mode:o}"), Some(bytes)),
             EntryKind::Directory { mode } => (format!("a directory, mode {mode:o}"), None),

@@ -140,13 +140,19 @@ impl Repo {
         let FileRead { input, before, scanned, graph } = read_file(&path, options.format, &options.limits)?;
         let source = input.source();
 
-        let catalogue = self.find_catalogue(row.as_ref(), options.catalogue)?;
+        let catalogue = match &row {
+            Some(row) => self.find_catalogue(Some(row), options.catalogue)?,
+            None => self.find_collection_catalogue(&name, options.catalogue)?,
+        };
         let parent = match &row {
             Some(row) => self.ledger.revision(&row.revision)?.map(|revision| (row.revision, revision)),
             None => None,
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
-        let applied = applied_list(&path, &graph, options, catalogue.as_deref(), known)?;
+        let applied = match applied_list(&path, &graph, options, catalogue.as_deref(), known)? {
+            None if row.is_none() && scanned.outline.format == Format::Json => self.joined_alone(&name)?,
+            found => found,
+        };
         let unlisted = match &applied {
             Some(_) => Vec::new(),
             None => list_keys(catalogue.as_deref()).collect(),
@@ -372,7 +378,7 @@ fn applied_list(
         let catalogue = catalogue.ok_or(RepoError::NoCatalogue { path: directory })?;
         let target = match (options.version, options.baseline) {
             (_, Some(migration)) => resolver::Target::Migration(migration.to_owned()),
-            (Some(version), None) => resolver::Target::Version(version.to_owned()),
+            (Some(version), None) => resolver::Target::of_version(version),
             (None, None) => resolver::Target::Latest,
         };
         return Ok(Some(baseline_list(catalogue, &target)?));

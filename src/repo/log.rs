@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ledger::{RefKind, StepRow, StepStatus};
+use crate::ledger::{DocumentCounts, RefKind, StepRow, StepStatus};
 use crate::migration::Catalogue;
 use crate::object::ObjectId;
 use crate::refname::RefName;
@@ -81,6 +81,9 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// Who did it.
     pub actor: String,
+    /// Of a step of a collection, what it did to its documents. Each has a row, and a revision, of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<DocumentCounts>,
 }
 
 impl From<StepRow> for HistoryEntry {
@@ -106,6 +109,7 @@ impl From<StepRow> for HistoryEntry {
             engine: row.step.engine,
             at: row.step.finished,
             actor: row.actor,
+            documents: None,
         }
     }
 }
@@ -168,17 +172,37 @@ impl Repo {
         Ok(entries)
     }
 
-    /// Every step that was done to a ref, or to any when none is named, oldest first.
+    /// Every step that was done to a ref or a collection, or to any when none is named, oldest first. Of a collection
+    /// they are its own, or those of its `documents` too.
     ///
     /// # Errors
     ///
     /// If the name cannot be that of a ref and never was.
-    pub fn log_history(&self, name: Option<&str>) -> Result<Vec<HistoryEntry>, RepoError> {
+    pub fn log_history(&self, name: Option<&str>, documents: bool) -> Result<Vec<HistoryEntry>, RepoError> {
+        let _reading = self.ledger.reading()?;
+        let rows = self.history_rows(name, documents)?;
+        let mut entries = Vec::with_capacity(rows.len());
+        // The row before, of each collection: what was done to documents is between the two.
+        let mut before: HashMap<RefName, i64> = HashMap::new();
+        for row in rows {
+            let of_collection = row.revision.is_none();
+            let after = before.get(&row.ref_name).copied().unwrap_or(0);
+            let documents = self.ledger.documents_of(&row, after)?;
+            if of_collection {
+                before.insert(row.ref_name.clone(), row.seq);
+            }
+            entries.push(HistoryEntry { documents, ..HistoryEntry::from(row) });
+        }
+        Ok(entries)
+    }
+
+    fn history_rows(&self, name: Option<&str>, documents: bool) -> Result<Vec<StepRow>, RepoError> {
         let rows = match name {
             None => self.ledger.steps(None)?,
             Some(name) => {
                 // The history of a ref outlives the ref.
                 let rows = match name.parse::<RefName>() {
+                    Ok(parsed) if documents => self.ledger.steps_from(&parsed)?,
                     Ok(parsed) => self.ledger.steps(Some(&parsed))?,
                     Err(_) => Vec::new(),
                 };
@@ -189,7 +213,7 @@ impl Repo {
                 }
             }
         };
-        Ok(rows.into_iter().map(HistoryEntry::from).collect())
+        Ok(rows)
     }
 
     /// The compatibility groups of every catalogue that was used, with the branches that are in them.

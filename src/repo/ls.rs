@@ -27,11 +27,11 @@ pub struct LsReport {
     pub format: String,
     /// Its tensors, in the checkpoint's order.
     pub tensors: Vec<TensorEntry>,
-    /// The files of a folder.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<ListedFile>,
     /// Length in bytes of all tensors when their elements lie densely.
     pub bytes: u64,
+    /// Of a folder, what is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<ListedFile>>,
 }
 
 impl Repo {
@@ -92,7 +92,12 @@ impl Repo {
     }
 }
 
-fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>, files: Vec<ListedFile>) -> LsReport {
+fn report(
+    revision: ObjectId,
+    tree: Tree,
+    tensors: Vec<TensorEntry>,
+    files: Option<Vec<ListedFile>>,
+) -> LsReport {
     let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
     let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
     LsReport { revision, format: tree.format, tensors, files, bytes }

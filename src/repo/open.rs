@@ -22,6 +22,9 @@ pub const STORE_DIRECTORY: &str = ".ckstore";
 /// Name of the ledger's file in the store's directory.
 pub(super) const LEDGER_FILE: &str = "ledger.db";
 
+/// Links that are followed one after the other; systems follow as many.
+const MOST_LINKS: usize = 40;
+
 /// What an interrupted [`Repo::init`] may leave beside it: the ledger before it has its name.
 pub(super) const LEDGER_LEFTOVERS: [&str; 3] = ["tmp-ledger.db", "tmp-ledger.db-wal", "tmp-ledger.db-shm"];
 
@@ -47,6 +50,7 @@ impl Repo {
         if directory.join(LEDGER_FILE).exists() {
             return Err(RepoError::StoreExists { path: directory.to_owned() });
         }
+        check_outside_stores(durable::directory_of(&absolute(directory)?), None)?;
         make_folders(directory)?;
         let _lock = Lock::take(directory)?;
         if directory.join(LEDGER_FILE).exists() {
@@ -139,6 +143,11 @@ impl Repo {
         store.strip_prefix(folder).ok().map(Path::to_owned)
     }
 
+    /// Refuses a place to write that lies inside a store.
+    pub(super) fn check_outside(&self, path: &Path) -> Result<(), RepoError> {
+        check_outside_stores(path, Some(&self.directory))
+    }
+
     /// Keeps other writers out until it is dropped.
     pub(super) fn lock(&self) -> Result<Lock, RepoError> {
         Lock::take(&self.directory)
@@ -161,6 +170,39 @@ fn make_folders(directory: &Path) -> Result<(), RepoError> {
         durable::sync_directory(above).map_err(RepoError::io("sync", above))?;
     }
     Ok(())
+}
+
+/// Refuses a place to write that lies inside a store, links followed: `own`, or any folder that is named like one.
+pub(super) fn check_outside_stores(path: &Path, own: Option<&Path>) -> Result<(), RepoError> {
+    let own = own.and_then(|own| own.canonicalize().ok());
+    // Where it leads, and where it is itself: a link may be exchanged or followed.
+    let name = path.file_name().unwrap_or_default();
+    let places = [resolved(path), resolved(durable::directory_of(path)).join(name)];
+    let is_store = |folder: &Path| {
+        folder.file_name().is_some_and(|name| name == STORE_DIRECTORY) || own.as_deref() == Some(folder)
+    };
+    if places.iter().any(|place| place.ancestors().any(is_store)) {
+        return Err(RepoError::InsideStore { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Where a path leads, as far as that exists.
+fn resolved(path: &Path) -> PathBuf {
+    let mut place = path.to_owned();
+    // A link whose target is missing is followed by hand.
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&place) {
+            Ok(target) if !place.exists() => place = durable::directory_of(&place).join(target),
+            _ => break,
+        }
+    }
+    for folder in place.ancestors() {
+        if let (Ok(known), Ok(rest)) = (folder.canonicalize(), place.strip_prefix(folder)) {
+            return known.join(rest);
+        }
+    }
+    place
 }
 
 /// The path from the root of the file system, links kept as they are.

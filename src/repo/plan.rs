@@ -13,12 +13,13 @@ use crate::refname::RefName;
 use crate::revision::Revision;
 
 use super::merge::Rehearsal;
+use super::migrate::is_member;
 use super::run::Position;
 use super::state::Lineage;
 use super::{CatalogueSource, Repo, RepoError};
 
-/// What to plan.
-#[derive(Debug, Clone)]
+/// What to plan: without more, the way of HEAD to the latest version.
+#[derive(Debug, Clone, Default)]
 pub struct PlanOptions<'a> {
     /// The ref; HEAD when none is named.
     pub name: Option<&'a str>,
@@ -32,6 +33,18 @@ pub struct PlanOptions<'a> {
     pub strict: bool,
     /// Take a list that begins with an unknown migration as one of group 0.
     pub allow_unknown_lineage: bool,
+}
+
+impl PlanOptions<'_> {
+    /// How the resolver is to take them with a catalogue.
+    pub(super) fn rules(&self, catalogue: &Catalogue) -> resolver::Options {
+        resolver::Options {
+            policy: catalogue.policy,
+            no_code: self.no_code,
+            strict: self.strict,
+            allow_unknown_lineage: self.allow_unknown_lineage,
+        }
+    }
 }
 
 /// A plan for a ref.
@@ -83,24 +96,27 @@ impl Planned {
 }
 
 impl Repo {
-    /// Finds out what a checkout would do. Reads no tensor bytes, runs nothing, changes nothing.
+    /// Finds out what a checkout would do, or `migrate` to a document of a collection. Reads no tensor bytes, runs
+    /// nothing, changes nothing.
     ///
     /// # Errors
     ///
     /// If there is no way to the target, see [`resolver::ResolveError`].
     pub fn plan(&self, options: &PlanOptions<'_>) -> Result<PlanReport, RepoError> {
-        Ok(self.planned(options)?.report())
+        let row = self.branch_named(options.name)?;
+        let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
+        let revision = self.revision(&row.revision)?;
+        if is_member(&row, &revision, &catalogue) {
+            return self.plan_of_document(row, &revision, &catalogue, options);
+        }
+        let rules = options.rules(&catalogue);
+        Ok(self.planned_for(row, catalogue, &options.target, &rules)?.report())
     }
 
     pub(super) fn planned(&self, options: &PlanOptions<'_>) -> Result<Planned, RepoError> {
         let row = self.branch_named(options.name)?;
         let catalogue = self.load_catalogue(Some(&row), options.catalogue)?;
-        let rules = resolver::Options {
-            policy: catalogue.policy,
-            no_code: options.no_code,
-            strict: options.strict,
-            allow_unknown_lineage: options.allow_unknown_lineage,
-        };
+        let rules = options.rules(&catalogue);
         self.planned_for(row, catalogue, &options.target, &rules)
     }
 

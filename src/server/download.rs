@@ -1,7 +1,8 @@
 //! Downloads: the file of a stored revision, byte for byte, or of a checkpoint as it would be at a version.
 //!
 //! A file is streamed, a few frames being under way. A whole one is checked against what was imported before its
-//! last piece is sent, so that a download that ends well is right. Its entity tag is the name of its tree.
+//! last piece is sent, so that a download that ends well is right. Its entity tag is the name of its tree. A folder is
+//! sent as an archive, or one file of it.
 
 use std::io;
 use std::ops::Range;
@@ -25,7 +26,7 @@ use crate::repo::{PlanOptions, StoredFile};
 
 use super::Shared;
 use super::access::Grant;
-use super::extract::{Name, Nothing, Params};
+use super::extract::{Name, Params};
 use super::pool::Weight;
 use super::problem::{Answer, Problem};
 
@@ -38,11 +39,19 @@ const PIECES: usize = 2;
 /// What is no longer than this is read before it is sent.
 const SMALL_BYTES: u64 = 256 << 10;
 
-/// Which version.
+/// Which version, and of a folder which file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckoutParams {
     version: Option<String>,
+    path: Option<String>,
+}
+
+/// Which file of a folder.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileParams {
+    path: Option<String>,
 }
 
 /// The file of a ref's revision; with a version, as a checkout of that version would write it. The ref stays
@@ -57,22 +66,21 @@ pub async fn of_ref(
 ) -> Answer {
     let world = Arc::clone(&shared);
     let file = shared.pool.run(Weight::Light, move |repo| {
+        let path = params.path.as_deref();
         let Some(version) = params.version else {
-            return Ok(repo.file_of(repo.ref_named(&name)?.name.as_str())?);
+            return Ok(repo.file_of(repo.ref_named(&name)?.name.as_str(), path)?);
         };
         let options = PlanOptions {
             name: Some(&name),
             target: Target::of_version(&version),
             catalogue: world.catalogue(),
-            no_code: false,
-            strict: false,
-            allow_unknown_lineage: false,
+            ..PlanOptions::default()
         };
         // What is restored is read; any other step runs something and stores what comes out.
         if repo.plan(&options)?.operations.iter().any(|operation| operation.method != Undo::Restore) {
             grant.writing()?;
         }
-        Ok(world.with_context(|context| repo.file_at(&options, context))?)
+        Ok(world.with_context(|context| repo.file_at(&options, path, context))?)
     });
     send(&shared, file.await?, &method, &headers).await
 }
@@ -81,11 +89,12 @@ pub async fn of_ref(
 pub async fn of_revision(
     State(shared): State<Arc<Shared>>,
     Name(name): Name,
-    _: Params<Nothing>,
+    Params(params): Params<FileParams>,
     method: Method,
     headers: HeaderMap,
 ) -> Answer {
-    let file = shared.pool.run(Weight::Light, move |repo| Ok(repo.file_of(&name)?)).await?;
+    let file = shared.pool.run(Weight::Light, move |repo| Ok(repo.file_of(&name, params.path.as_deref())?));
+    let file = file.await?;
     send(&shared, file, &method, &headers).await
 }
 
@@ -98,7 +107,7 @@ enum Wanted {
 }
 
 async fn send(shared: &Arc<Shared>, file: StoredFile, method: &Method, headers: &HeaderMap) -> Answer {
-    let tag = format!("\"{}\"", file.tree_id());
+    let tag = format!("\"{}\"", file.tag());
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut response = Response::new(Body::empty());
     let head = response.headers_mut();
@@ -109,7 +118,8 @@ async fn send(shared: &Arc<Shared>, file: StoredFile, method: &Method, headers: 
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
-    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let kind = if file.is_archive() { "application/x-tar" } else { "application/octet-stream" };
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     head.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let name = format!("attachment; filename=\"{}\"", file.file_name());
     head.insert(header::CONTENT_DISPOSITION, value(&name));

@@ -14,9 +14,6 @@ use super::problem::Problem;
 /// Largest JSON body, in bytes.
 const MAX_JSON_BYTES: usize = 64 << 10;
 
-/// How long a JSON body may take to arrive.
-const JSON_PATIENCE: Duration = Duration::from_secs(10);
-
 /// The name in the path, `%2F` and the like being turned into what they stand for.
 pub struct Name(pub String);
 
@@ -66,12 +63,16 @@ pub fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
 }
 
-/// Reads a body of JSON: at most 64 KiB, within ten seconds.
+/// Reads a body of JSON: at most 64 KiB, within so long.
 ///
 /// # Errors
 ///
 /// If it is of another type, too long, too slow, or not what is expected.
-pub async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+pub async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    patience: Duration,
+) -> Result<T, Problem> {
     if !is_of_type(headers, "application/json") {
         return Err(Problem::new("E_MEDIA", "the body is not of type application/json"));
     }
@@ -79,7 +80,7 @@ pub async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Resul
     if content_length(headers).is_some_and(|length| length > MAX_JSON_BYTES as u64) {
         return Err(too_large());
     }
-    let body = tokio::time::timeout(JSON_PATIENCE, Limited::new(body, MAX_JSON_BYTES).collect()).await;
+    let body = tokio::time::timeout(patience, Limited::new(body, MAX_JSON_BYTES).collect()).await;
     let body: Bytes = match body {
         Err(_) => return Err(Problem::new("E_TIMEOUT", "the body did not arrive in time")),
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),

@@ -31,7 +31,7 @@ pub enum JobState {
     Running,
     /// It was done.
     Done,
-    /// It failed, and nothing was changed.
+    /// It failed: `steps` of its problem tell what was done before.
     Failed,
     /// The server was stopped before its end.
     Interrupted,

@@ -28,12 +28,6 @@ use super::routes::router;
 /// Connections at the same time; others wait.
 const MAX_CONNECTIONS: usize = 512;
 
-/// How long the head of a request may take, and a connection may be idle.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long a client may take nothing of an answer.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-
 /// Longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 
@@ -71,7 +65,7 @@ pub async fn listen(
             sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let connection = connection(stream, peer, router.clone());
+        let connection = connection(stream, peer, router.clone(), shared.patience);
         let watched = open.watch(connection);
         let counted = shared.metrics.connect();
         tokio::spawn(async move {
@@ -100,15 +94,16 @@ pub async fn listen(
     Ok(())
 }
 
-/// One connection.
+/// One connection, which ends when its client takes too long for something.
 fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: axum::Router,
+    patience: Duration,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_PATIENCE));
+    stream.set_write_timeout(Some(patience));
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer.ip()));
@@ -116,7 +111,7 @@ fn connection(
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(patience)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

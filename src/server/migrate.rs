@@ -74,7 +74,7 @@ pub async fn migrate(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let request: MigrateRequest = json(&headers, body).await?;
+    let request: MigrateRequest = json(&headers, body, shared.patience).await?;
     if request.steps.is_some() && request.to.is_some() {
         return Err(Problem::exclusive("steps", "to"));
     }

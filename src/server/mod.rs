@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub max_upload_bytes: u64,
     /// Bounds on what an upload may ask of memory and time.
     pub file_limits: FileLimits,
+    /// How long a client may take for a request, for the next piece of a body, or to take some of an answer.
+    pub patience: Duration,
     /// Whether requests are not logged.
     pub quiet: bool,
     /// What operations are told.
@@ -99,6 +102,7 @@ struct Shared {
     uploads: Arc<Semaphore>,
     max_upload_bytes: u64,
     file_limits: FileLimits,
+    patience: Duration,
     quiet: bool,
     world: World,
 }
@@ -150,6 +154,7 @@ pub fn serve(
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         max_upload_bytes: settings.max_upload_bytes,
         file_limits: settings.file_limits,
+        patience: settings.patience,
         quiet: settings.quiet,
         world: settings.world,
     });

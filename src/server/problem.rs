@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::face::failure::{CODES, Failure, exit};
+use crate::face::failure::{CODES, Failure, Steps, exit};
 use crate::migration::ResolveError;
 use crate::repo::RepoError;
 
@@ -61,6 +61,7 @@ pub struct Problem {
     detail: String,
     hint: Option<String>,
     job: Option<String>,
+    steps: Option<Box<Steps>>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -80,6 +81,7 @@ impl Problem {
             detail: detail.into(),
             hint: None,
             job: None,
+            steps: None,
             header: None,
         }
     }
@@ -138,6 +140,9 @@ impl Problem {
         if let Some(job) = &self.job {
             document["job"] = json!(job);
         }
+        if let Some(steps) = &self.steps {
+            document["steps"] = json!(steps);
+        }
         document
     }
 }
@@ -156,7 +161,7 @@ pub fn answer_with(document: &serde_json::Value) -> Response {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Problem {
         let mut problem = Problem::new(failure.code, failure.message);
-        problem.hint = failure.hint;
+        (problem.hint, problem.steps) = (failure.hint, failure.steps);
         problem
     }
 }

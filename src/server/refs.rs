@@ -114,9 +114,11 @@ pub async fn log(
 pub struct HistoryParams {
     after: Option<u32>,
     limit: Option<u32>,
+    #[serde(default)]
+    documents: bool,
 }
 
-/// What was done to a ref, oldest first, page by page.
+/// What was done to a ref or a collection, oldest first, page by page.
 pub async fn history(
     State(shared): State<Arc<Shared>>,
     Name(name): Name,
@@ -124,7 +126,8 @@ pub async fn history(
 ) -> Answer {
     let limit = page_length(params.limit)? as usize;
     let after = i64::from(params.after.unwrap_or(0));
-    let entries = shared.pool.run(Weight::Light, move |repo| Ok(repo.log_history(Some(&name))?));
+    let entries =
+        shared.pool.run(Weight::Light, move |repo| Ok(repo.log_history(Some(&name), params.documents)?));
     let mut entries = entries.await?;
     entries.retain(|entry| entry.seq > after);
     let more = entries.len() > limit;

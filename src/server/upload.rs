@@ -28,9 +28,6 @@ use super::extract::{Name, Params, content_length, is_of_type};
 use super::pool::panicked;
 use super::problem::{Answer, Problem};
 
-/// How long the next piece of a body may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Pieces between the connection and the thread that writes.
 const PIECES: usize = 8;
 
@@ -92,7 +89,7 @@ pub async fn import(
         let _place = place;
         receive(&world, receiver, &name, &params)
     });
-    let passed = pass_on(body, &sender, limit).await;
+    let passed = pass_on(body, &sender, limit, shared.patience).await;
     if passed.is_ok() {
         let _ = sender.send(Piece::End).await;
     }
@@ -109,11 +106,16 @@ fn too_large(limit: u64) -> Problem {
         .hint("`ckstore serve --max-upload` sets the limit")
 }
 
-/// Passes a body on, piece by piece.
-async fn pass_on(mut body: Body, sender: &mpsc::Sender<Piece>, limit: u64) -> Result<(), Problem> {
+/// Passes a body on, piece by piece; the next one may take so long.
+async fn pass_on(
+    mut body: Body,
+    sender: &mpsc::Sender<Piece>,
+    limit: u64,
+    patience: Duration,
+) -> Result<(), Problem> {
     let mut received = 0u64;
     loop {
-        let frame = match timeout(PATIENCE, body.frame()).await {
+        let frame = match timeout(patience, body.frame()).await {
             Err(_) => return Err(Problem::new("E_TIMEOUT", "the body did not arrive in time")),
             Ok(None) => return Ok(()),
             Ok(Some(Err(error))) => return Err(Problem::usage(format!("the body broke off: {error}"))),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Home, Ran, copy_folder, data, old_checkpoint};
+use crate::support::{Home, Ran, content_of, copy_folder, data, old_checkpoint};
 
 /// Everything that a refused command must leave as it is.
 #[derive(Debug, PartialEq)]
@@ -668,4 +668,57 @@ fn a_disk_that_fills_up_under_the_ledger_loses_nothing() {
     let code = ran.json()["error"]["code"].as_str().unwrap().to_owned();
     assert!(["E_DISK_FULL", "E_IO"].contains(&code.as_str()), "{code}");
     failure(&Ran { code: Some(1), ..ran }, &code, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_inside_a_store() {
+    use std::os::unix::fs::symlink;
+    let home = Home::migrated();
+    fs::write(home.path("models.jsonl"), "{\"_id\": \"a\"}\n").unwrap();
+    home.run(["import", "models.jsonl", "--collection", "models"]).ok();
+    symlink(home.path(".ckstore/packs"), home.path("folder")).unwrap();
+    symlink(home.path(".ckstore/ledger.db"), home.path("link.ckpt")).unwrap();
+    symlink(".ckstore/new.ckpt", home.path("dangling.ckpt")).unwrap();
+    symlink(home.path("elsewhere"), home.path(".ckstore/out.ckpt")).unwrap();
+    let before = content_of(&home.path(".ckstore/packs"));
+    for path in [
+        ".ckstore/x.ckpt",
+        ".ckstore/ledger.db",
+        ".ckstore/packs/x",
+        ".ckstore/deep/x",
+        "migrations/../.ckstore/x",
+        "folder/x",
+        "link.ckpt",
+        "dangling.ckpt",
+        ".ckstore/out.ckpt",
+    ] {
+        for command in [
+            vec!["checkout", "a", "-o", path, "--force"],
+            vec!["checkout", "a", "--version", "0.8.1", "-o", path, "--force"],
+            vec!["checkout", "a", "--revision", "first", "-o", path, "--force"],
+            vec!["checkout", "a", "--format", "safetensors", "--lossy", "-o", path, "--force"],
+            vec!["checkout", "a", "--format", "dir", "--lossy", "-o", path],
+            vec!["checkout", "--all", "--collection", "models", "-o", path, "--force"],
+            vec!["migration", "create", "x", "--version", "9.0", "--catalogue", path],
+        ] {
+            let ran = home.run(command.iter().chain(&["--json"]));
+            // A catalogue is read before anything is written to it.
+            if command[0] == "migration" && ran.json()["error"]["code"] == "E_CATALOGUE" {
+                continue;
+            }
+            let text = format!("{command:?}: {ran:?}");
+            assert_eq!((ran.code, &ran.json()["error"]["code"]), (Some(2), &"E_INPUT".into()), "{text}");
+            assert!(ran.stdout.contains("inside a store"), "{text}");
+        }
+    }
+    // Under another name, too, the store that is open is known.
+    fs::rename(home.path(".ckstore"), home.path("store")).unwrap();
+    let ran = home.run(["--store", "store", "checkout", "a", "-o", "store/x.ckpt", "--json"]);
+    assert_eq!(ran.json()["error"]["code"], "E_INPUT", "{ran:?}");
+    fs::rename(home.path("store"), home.path(".ckstore")).unwrap();
+    assert_eq!(content_of(&home.path(".ckstore/packs")), before);
+    let ran = home.run(["init", ".ckstore/packs/x"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("inside a store"), "{ran:?}");
+    home.run(["fsck"]).ok();
 }

@@ -21,10 +21,9 @@ use std::time::{Duration, Instant};
 
 use ckstore::ledger::{GENESIS, Ledger, StepStatus};
 use ckstore::migration::engine::{Limits, Worker};
-use ckstore::migration::resolver::Target;
 use ckstore::object::ObjectId;
 use ckstore::progress::Silent;
-use ckstore::repo::{CatalogueSource, CheckoutOptions, Context, FsckOptions, PlanOptions, Repo, Severity};
+use ckstore::repo::{CheckoutOptions, Context, FsckOptions, Repo, Severity};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -419,25 +418,9 @@ fn write_revision(repo: &mut Repo, revision: ObjectId, out: &Path) {
     let (worker, limits) = (Worker::new(PathBuf::new()), Limits::default());
     let now = || Timestamp::UNIX_EPOCH;
     let context = Context { actor: "ada", now: &now, progress: &Silent, worker: &worker, limits: &limits };
-    let plan = PlanOptions {
-        name: None,
-        target: Target::Latest,
-        catalogue: CatalogueSource::default(),
-        no_code: false,
-        strict: false,
-        allow_unknown_lineage: false,
-    };
-    let options = CheckoutOptions {
-        keep_head: false,
-        plan,
-        migrate: false,
-        revision: Some(&revision.to_string()),
-        output: Some(out),
-        import: false,
-        force: true,
-        message: None,
-        python: None,
-    };
+    let name = revision.to_string();
+    let options =
+        CheckoutOptions { revision: Some(&name), output: Some(out), force: true, ..Default::default() };
     repo.checkout(&options, &context).unwrap();
 }
 

@@ -190,6 +190,50 @@ fn steps_and_to_say_how_far() {
     assert_eq!(code(&home.run(["migrate", "model", "up", "--json"])).1, "E_NAME");
 }
 
+/// Migration, kind and method of every operation of a plan.
+fn operations(plan: &Value) -> Vec<(&str, &str, &str)> {
+    let operations = plan["operations"].as_array().unwrap();
+    operations
+        .iter()
+        .map(|operation| {
+            let word = |key: &str| operation[key].as_str().unwrap();
+            (word("migration"), word("kind"), word("method"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_plan_of_a_document_is_what_migrate_would_do() {
+    let home = models();
+    let all = home.json(["plan", "--all", "--collection", "models"]);
+    let plans = all["refs"].as_array().unwrap();
+    assert_eq!(plans.len(), 3);
+    let run = |name| (name, "migrate", "run");
+    for plan in plans {
+        assert_eq!(operations(plan), [run(FIRST), run(SECOND)]);
+        assert_eq!(plan["in_sync"], false);
+    }
+    assert_eq!(home.json(["plan", "models/a"]), plans[1]);
+    assert_eq!(operations(&home.json(["plan", "models/a", "--to", "owner"])), [run(FIRST)]);
+    let ran = home.run(["plan", "models/a", "--version", "1.0", "--json"]);
+    assert_eq!(code(&ran), (Some(2), "E_USAGE".to_owned()));
+    let ran = home.run(["plan", "models/a", "--no-code", "--json"]);
+    assert_eq!(code(&ran), (Some(4), "E_CODE_REQUIRED".to_owned()));
+    assert_eq!(home.run(["plan", "--all", "--exit-code"]).code, Some(10));
+
+    home.run(["migrate", "models", "up"]).ok();
+    let lines = home.run(["plan", "--all", "--jsonl", "--exit-code"]).ok().stdout;
+    let plans: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(plans.len() == 3 && plans.iter().all(|plan| plan["in_sync"] == true), "{lines}");
+    // The first has no `down`: its documents come back from the store.
+    let back = home.json(["plan", "models/a", "--version", "base"]);
+    assert_eq!(operations(&back), [(SECOND, "rollback", "script"), (FIRST, "rollback", "restore")]);
+    assert_eq!(operations(&home.json(["plan", "models/a", "--to", FIRST])), [(SECOND, "rollback", "script")]);
+    write(&home, FIRST, "collection.update_many({}, {'$set': {'owner': 'eve'}})", "pass");
+    assert_eq!(home.json(["plan", "models/a"])["warnings"][0]["code"], "W_DRIFT");
+    assert_eq!(home.run(["plan", "models/a", "--strict"]).code, Some(5));
+}
+
 #[test]
 fn a_failing_up_stops_with_its_name_and_leaves_nothing_half_done() {
     let home = models();
@@ -197,13 +241,62 @@ fn a_failing_up_stops_with_its_name_and_leaves_nothing_half_done() {
     write(&home, "Migration_1000000000004_after", "collection.delete_many({})", "pass");
     let ran = home.run(["migrate", "models", "up", "--json"]);
     assert_eq!(code(&ran), (Some(7), "E_SCRIPT".to_owned()));
-    assert!(ran.stdout.contains("migration `Migration_1000000000003_bad` failed: Migration_1000000000003_bad.py, line 7: ValueError: no"), "{}", ran.stdout);
+    let error = ran.json()["error"].clone();
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "stopped at `Migration_1000000000003_bad`, 2 of 4 migrations done: migration `Migration_1000000000003_bad` \
+         failed: Migration_1000000000003_bad.py, line 7: ValueError: no"
+    );
+    assert_eq!(
+        error["steps"],
+        json!({
+            "done": [FIRST, SECOND],
+            "failed": "Migration_1000000000003_bad",
+            "not_run": ["Migration_1000000000004_after"],
+        })
+    );
+    assert!(error["hint"].as_str().unwrap().starts_with("done, and kept: `Migration_"), "{error}");
     assert_eq!(refs(&home).len(), 3);
     let history = home.json(["log", "history", "models"]);
     let entries = history["entries"].as_array().unwrap();
     assert_eq!(entries.iter().map(|entry| &entry["status"]).collect::<Vec<_>>(), ["done", "done", "failed"]);
     assert_eq!(home.json(["migrate", "models", "down", "-n"])["steps"][0]["migration"], SECOND);
     assert_eq!(home.findings(true), [""; 0]);
+    // Where nothing was done before it, that is what is said.
+    let ran = home.run(["migrate", "models", "up"]);
+    assert!(
+        ran.stderr.contains("0 of 2 migrations done") && ran.stderr.contains("nothing was changed"),
+        "{ran:?}"
+    );
+    // What was done is told in full before the failure.
+    home.run(["migrate", "models", "down"]).ok();
+    let ran = home.run(["migrate", "models", "up"]);
+    assert!(ran.stdout.starts_with(&format!("up {SECOND}: ")) && !ran.stderr.contains("nothing"), "{ran:?}");
+}
+
+#[test]
+fn the_history_of_a_collection_tells_what_each_step_did_to_its_documents() {
+    let home = models();
+    write(&home, SECOND, "collection.insert_one({'_id': 'c'})\ncollection.delete_one({'_id': 'b'})", "pass");
+    home.run(["migrate", "models", "up"]).ok();
+    home.run(["migrate", "models", "down"]).ok();
+    let counts = |changed, inserted, deleted, unchanged| json!({"changed": changed, "inserted": inserted, "deleted": deleted, "unchanged": unchanged});
+    let history = home.json(["log", "history", "models"]);
+    let entries = history["entries"].as_array().unwrap();
+    let told: Vec<&Value> = entries.iter().map(|entry| &entry["documents"]).collect();
+    assert_eq!(told, [&counts(1, 0, 0, 2), &counts(0, 1, 1, 2), &counts(0, 1, 1, 2)]);
+    let text = home.run(["log", "history", "models"]).ok().stdout;
+    assert!(text.contains("1 added, 1 removed, 2 unchanged"), "{text}");
+    // Its own rows with those of its documents: one for each document of each step.
+    let all = home.json(["log", "history", "models", "--documents"]);
+    let names: Vec<&str> =
+        all["entries"].as_array().unwrap().iter().map(|entry| entry["ref"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 3 + 3 + 4 + 4);
+    assert_eq!(names.iter().filter(|name| **name == "models/b").count(), 3);
+    // That of one document tells nothing of others.
+    let own = home.json(["log", "history", "models/b"]);
+    assert!(own["entries"].as_array().unwrap().iter().all(|entry| entry.get("documents").is_none()), "{own}");
 }
 
 #[test]
@@ -312,11 +405,17 @@ fn documents_that_join_have_what_the_others_have() {
     home.run(["import", "late.json", "--collection", "models"]).ok();
     let status = home.json(["status", "models/late"]);
     assert_eq!((&status["registered"], &status["missing"]), (&json!([FIRST]), &json!([SECOND])));
+    // So does one that comes by itself.
+    fs::write(home.path("alone.json"), "{\"_id\": \"alone\"}").unwrap();
+    home.run(["import", "alone.json", "--name", "models/alone"]).ok();
+    assert_eq!(home.json(["status", "models/alone"])["registered"], json!([FIRST]));
     home.run(["migrate", "models", "up"]).ok();
     assert_eq!(text(&home, "models/late"), "{\"_id\": \"late\", \"type\": \"z\"}");
     // One that goes its own way is found out before anything is done.
     home.run(["checkout", "models/a", "--revision", "models/a~1"]).ok();
-    assert_eq!(code(&home.run(["migrate", "models", "down", "--json"])), (Some(3), "E_UNEVEN".to_owned()));
+    let ran = home.run(["migrate", "models", "down", "--json"]);
+    assert_eq!(code(&ran), (Some(3), "E_UNEVEN".to_owned()));
+    assert!(ran.stdout.contains("`models/a` has others"), "{ran:?}");
 }
 
 #[test]

@@ -6,13 +6,9 @@ use std::path::PathBuf;
 
 use ckstore::ledger::{Ledger, MemoKey, RefKind};
 use ckstore::migration::engine::{Limits, Worker};
-use ckstore::migration::resolver::Target;
 use ckstore::object::ObjectId;
 use ckstore::progress::Silent;
-use ckstore::repo::{
-    CatalogueSource, CheckoutOptions, Context, FsckOptions, ImportOptions, PlanOptions, REWRITE_DEAD_PERCENT,
-    Repo,
-};
+use ckstore::repo::{CheckoutOptions, Context, FsckOptions, ImportOptions, REWRITE_DEAD_PERCENT, Repo};
 use ckstore::store::{Hint, Store};
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -342,25 +338,9 @@ impl Model {
     fn checkout(&mut self, revision: ObjectId, output: Option<PathBuf>) {
         let name = revision.to_string();
         self.with_context(|repo, context| {
-            let plan = PlanOptions {
-                name: None,
-                target: Target::Latest,
-                catalogue: CatalogueSource::default(),
-                no_code: false,
-                strict: false,
-                allow_unknown_lineage: false,
-            };
-            let options = CheckoutOptions {
-                keep_head: false,
-                plan,
-                migrate: false,
-                revision: Some(&name),
-                output: output.as_deref(),
-                import: false,
-                force: true,
-                message: None,
-                python: None,
-            };
+            let output = output.as_deref();
+            let options =
+                CheckoutOptions { revision: Some(&name), output, force: true, ..Default::default() };
             repo.checkout(&options, context).unwrap()
         });
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::{Answer, BEARER, Server, TOKEN, read_answer, token_file};
-use crate::support::{Home, data, root};
+use crate::support::{Home, copy_folder, data, root};
 
 /// A store with a history: an old checkpoint brought to 0.8.3, another under a name with slashes, and a tag.
 fn history() -> Home {
@@ -157,6 +157,87 @@ fn parts_of_every_kind_of_file_fit_together() {
         joined.extend(server.get_with("/refs/a/checkout", &[("Range", &range)]).body);
     }
     assert!(joined == whole);
+}
+
+/// The entries of a tar archive: path, kind, link target and content.
+fn archived(archive: &[u8]) -> Vec<(String, u8, String, Vec<u8>)> {
+    let text = |bytes: &[u8]| {
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8(bytes[..end].to_vec()).unwrap()
+    };
+    let (mut at, mut found) = (0, Vec::new());
+    while archive[at] != 0 {
+        let head = &archive[at..at + 512];
+        let sum: u32 = head[..148].iter().chain(&[b' '; 8]).chain(&head[156..]).map(|b| u32::from(*b)).sum();
+        assert_eq!(u32::from_str_radix(&text(&head[148..154]), 8).unwrap(), sum);
+        let bytes = usize::from_str_radix(&text(&head[124..136]), 8).unwrap();
+        let content = archive[at + 512..at + 512 + bytes].to_vec();
+        found.push((text(&head[..100]), head[156], text(&head[157..257]), content));
+        at += 512 + bytes.next_multiple_of(512);
+    }
+    assert!(archive.len() == at + 1024 && archive[at..].iter().all(|byte| *byte == 0));
+    found
+}
+
+/// A store with a folder of a Hugging Face model, `hf`.
+fn folder() -> Home {
+    let home = Home::new();
+    copy_folder(&data("folders/hf"), &home.path("hf"));
+    fs::create_dir(home.path("hf/onnx")).unwrap();
+    fs::write(home.path("hf/onnx/big.bin"), noise(700_000)).unwrap();
+    std::os::unix::fs::symlink("../config.json", home.path("hf/onnx/config.json")).unwrap();
+    home.run(["import", "hf"]).ok();
+    home
+}
+
+#[test]
+fn a_folder_is_downloaded_as_an_archive() {
+    let home = folder();
+    let server = Server::reading(&home);
+    let whole = server.get("/refs/hf/checkout");
+    assert_eq!((whole.status, whole.header("content-type")), (200, Some("application/x-tar")));
+    assert_eq!(whole.header("content-disposition"), Some("attachment; filename=\"hf.tar\""));
+    assert_eq!(whole.header("content-length"), Some(whole.body.len().to_string().as_str()));
+    for (path, kind, target, content) in archived(&whole.body) {
+        let path = home.path(&path);
+        match kind {
+            b'0' => assert!(fs::read(&path).unwrap() == content, "{}", path.display()),
+            b'2' => assert_eq!(fs::read_link(path).unwrap().to_str(), Some(target.as_str())),
+            _ => assert!(kind == b'5' && path.is_dir()),
+        }
+    }
+    let listed = server.get("/revisions/HEAD/ls").json();
+    assert_eq!(listed["files"].as_array().unwrap().len(), archived(&whole.body).len());
+    // The same bytes each time, so that parts fit together.
+    let tag = whole.header("etag").unwrap();
+    for (start, end) in [(0, 1), (100, 5000), (511, 400_000), (whole.body.len() - 2000, whole.body.len())] {
+        let headers = [("Range", &*format!("bytes={start}-{}", end - 1)), ("If-Range", tag)];
+        let part = server.get_with("/refs/hf/checkout", &headers);
+        assert!(part.status == 206 && part.body == whole.body[start..end], "{start}..{end}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_file_of_a_folder_is_downloaded_by_itself() {
+    let home = folder();
+    let server = Server::reading(&home);
+    let big = server.get("/refs/hf/checkout?path=onnx/big.bin");
+    assert_eq!(big.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(big.header("content-disposition"), Some("attachment; filename=\"big.bin\""));
+    assert!(big.body == noise(700_000));
+    let target = "/revisions/HEAD/checkout?path=onnx%2Fbig.bin";
+    let part = server.get_with(target, &[("Range", "bytes=-300000")]);
+    assert!(part.status == 206 && part.body == noise(700_000)[400_000..]);
+    for path in ["onnx", "onnx/config.json", "../hf/config.json", "/etc/passwd", "", "config.json/"] {
+        let answer = server.get(&format!("/refs/hf/checkout?path={path}"));
+        assert_eq!(answer.problem(), (404, "E_NAME".into()), "{path}");
+    }
+    drop(server);
+    fs::write(home.path("one.json"), "{}").unwrap();
+    home.run(["import", "one.json"]).ok();
+    let server = Server::reading(&home);
+    assert_eq!(server.get("/refs/one/checkout?path=x").problem(), (422, "E_INPUT".into()));
 }
 
 #[test]
@@ -560,6 +641,65 @@ fn clients_that_dawdle_keep_nobody_waiting() {
 }
 
 #[test]
+fn a_request_that_does_not_arrive_in_time_is_given_up() {
+    let home = models();
+    let server = Server::start(&home, &["--token-file", &token_file(&home), "--patience", "1"]);
+    let head = |target: &str, kind: &str| {
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {BEARER}\r\nContent-Type: {kind}\r\n\
+             Content-Length: 1000\r\n\r\n{{\"collection\": "
+        )
+    };
+    let requests = [
+        head("/migrate", "application/json"),
+        head("/refs/x/import", "application/octet-stream"),
+        "GET /refs HTTP/1.1\r\nHost: loc".to_owned(),
+    ];
+    let mut open: Vec<_> = requests.iter().map(|_| server.connect()).collect();
+    for (stream, request) in open.iter_mut().zip(&requests) {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    // Others are answered meanwhile.
+    assert_eq!(server.get("/refs").status, 200);
+    for stream in &mut open[..2] {
+        assert_eq!(read_answer(stream).problem(), (408, "E_TIMEOUT".into()));
+    }
+    let mut rest = Vec::new();
+    let _ = open[2].read_to_end(&mut rest);
+    assert!(!rest.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&rest));
+    assert_eq!(server.get("/refs/x").problem(), (404, "E_NAME".into()));
+    assert_eq!((server.get("/jobs").json(), leftovers(&home)), (json!({"jobs": []}), 0));
+    server.stop();
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up() {
+    let home = Home::new();
+    // More than lies in the buffers of a connection.
+    let bytes = 48 << 20;
+    fs::File::create(home.path("zeros.bin")).unwrap().set_len(bytes).unwrap();
+    home.run(["import", "zeros.bin", "--format", "bytes"]).ok();
+    let server = Server::start(&home, &["--patience", "1"]);
+    let mut stream = server.connect();
+    stream.write_all(b"GET /refs/zeros/checkout HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let open = |server: &Server| {
+        let text = String::from_utf8(server.get("/metrics").body).unwrap();
+        text.lines()
+            .find_map(|line| line.strip_prefix("ckstore_http_connections ")?.parse::<u32>().ok())
+            .unwrap()
+    };
+    while open(&server) > 1 {
+        assert!(Instant::now() < deadline, "the connection is still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut taken = Vec::new();
+    let _ = stream.read_to_end(&mut taken);
+    assert!((taken.len() as u64) < bytes, "all of it was taken");
+    server.stop();
+}
+
+#[test]
 fn clients_that_hang_up_leave_no_thread_behind() {
     let (home, bytes) = big();
     let server = Server::reading(&home);
@@ -777,7 +917,7 @@ fn what_migrate_cannot_mean_begins_no_job() {
 }
 
 #[test]
-fn a_script_that_fails_fails_its_job_and_changes_nothing() {
+fn a_script_that_fails_fails_its_job_and_tells_what_was_done_before() {
     let home = models();
     script(&home, SECOND, "raise ValueError('no')", "pass");
     let server = Server::writing(&home);
@@ -785,6 +925,7 @@ fn a_script_that_fails_fails_its_job_and_changes_nothing() {
     assert_eq!(failed.problem(), (422, "E_SCRIPT".into()));
     let problem: Value = serde_json::from_slice(&failed.body).unwrap();
     assert!(problem["detail"].as_str().unwrap().contains(SECOND), "{problem}");
+    assert_eq!(problem["steps"], json!({"done": [FIRST], "failed": SECOND, "not_run": []}));
     let job = server.get(&format!("/jobs/{}", problem["job"].as_str().unwrap())).json();
     assert_eq!((&job["state"], &job["problem"]), (&json!("failed"), &problem));
     // The migration before it is a step of its own, and done.

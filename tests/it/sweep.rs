@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, copy_folder, data, old_checkpoint, root};
+use crate::support::{Home, copy_folder, data, old_checkpoint, root, safetensors};
 
 /// A collection `runs` of four checkpoints, one of which cannot be migrated.
 fn runs() -> Home {
@@ -106,6 +106,24 @@ fn a_collection_has_a_catalogue_of_its_own() {
 }
 
 #[test]
+fn the_catalogue_given_at_an_import_holds_for_its_files_at_once() {
+    let home = Home::new();
+    copy_folder(&root().join("migrations"), &home.path("scripts"));
+    fs::create_dir(home.path("runs")).unwrap();
+    for name in ["a", "b"] {
+        fs::write(home.path(&format!("runs/{name}.safetensors")), safetensors(&[])).unwrap();
+    }
+    let arguments =
+        ["import", "runs", "--collection", "runs", "--catalogue", "scripts", "--version", "0.8.1"];
+    assert_eq!(home.json(arguments)["added"], 2);
+    assert_eq!(home.json(["status", "runs/a"])["version"], "0.8.1");
+    fs::write(home.path("new.safetensors"), safetensors(&[])).unwrap();
+    home.run(["import", "new.safetensors", "--name", "runs/new", "--version", "base"]).ok();
+    let status = home.json(["status", "runs/new"]);
+    assert_eq!((&status["group"], &status["registered"]), (&json!(0), &json!([])));
+}
+
+#[test]
 fn a_checkout_of_all_that_was_killed_goes_on_where_it_was() {
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
     let fleet = || {
@@ -174,10 +192,13 @@ fn failures_for_one_reason_are_listed_shortly() {
     let lines: String = (0..20).map(|id| format!("{{\"_id\": {id}}}\n")).collect();
     fs::write(home.path("many.jsonl"), lines).unwrap();
     home.run(["import", "many.jsonl", "--collection", "many", "--catalogue", "scripts"]).ok();
-    let ran = home.run(["plan", "--all"]);
+    let ran = home.run(["plan", "--all", "--version", "1.0"]);
     let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("failed:")).collect();
     assert_eq!((ran.code, lines.len()), (Some(9), 11), "{ran:?}");
     assert!(lines[10].starts_with("failed: 10 more: "), "{}", lines[10]);
     // Machines get all of them.
-    assert_eq!(home.run(["plan", "--all", "--json"]).json()["failed"].as_array().unwrap().len(), 20);
+    assert_eq!(
+        home.run(["plan", "--all", "--version", "1.0", "--json"]).json()["failed"].as_array().unwrap().len(),
+        20
+    );
 }

@@ -48,8 +48,12 @@ pub(super) fn extra(name: &str, entries: &[Entry]) -> Extra {
     Extra { name: name.to_owned(), bytes }
 }
 
-/// Reads a list that may come from a stranger.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, FormatError> {
+/// Reads the list of a folder's entries, which may come from a stranger.
+///
+/// # Errors
+///
+/// If it is no list, or has paths that lead out of the folder.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, FormatError> {
     let entries: Vec<Entry> = serde_json::from_slice(bytes)
         .map_err(|_| FormatError::Group("its list of entries cannot be read"))?;
     let mut seen = HashSet::new();

@@ -4,6 +4,7 @@
 //! a folder shows depends on what it is: the shards of a Hugging Face model are one dict of tensors, those of
 //! `torch.distributed.checkpoint` too, and any other folder is a dict by path.
 
+mod archive;
 mod dcp;
 mod hf;
 mod list;
@@ -20,7 +21,8 @@ use super::{
     Encoded, Format, FormatError, Limits, Note, Outline, Scanned, Source, StorageFacts, bytes, merge,
 };
 
-pub use list::{Entry, EntryKind};
+pub use archive::Archive;
+pub use list::{Entry, EntryKind, parse as entries_of};
 pub use walk::{FolderError, FolderSource};
 
 /// The attribute that says how a folder is shown.
@@ -127,11 +129,7 @@ pub fn piece(view: Option<&str>, place: &Path) -> Option<(Path, Vec<u64>)> {
 }
 
 /// The list of a folder's entries.
-///
-/// # Errors
-///
-/// If the outline is no folder's, or lists paths that lead out of it.
-pub fn entries(outline: &Outline) -> Result<Vec<Entry>, FormatError> {
+fn entries(outline: &Outline) -> Result<Vec<Entry>, FormatError> {
     let extra =
         outline.extras.last().filter(|extra| extra.name == ENTRIES && outline.format == Format::Folder);
     list::parse(&extra.ok_or(FormatError::Group("it is no folder"))?.bytes)

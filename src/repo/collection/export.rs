@@ -46,6 +46,7 @@ impl Repo {
     ) -> Result<ExportReport, RepoError> {
         let collection = self.collection_named(collection)?;
         let path = absolute(path)?;
+        self.check_outside(&path)?;
         if path.is_dir() {
             return Err(RepoError::NotAFile { path, what: "a directory" });
         }

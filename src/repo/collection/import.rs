@@ -288,7 +288,7 @@ impl Repo {
         let executed = self.executed(&options.collection)?;
         let target = match (options.version, options.baseline) {
             (_, Some(migration)) => resolver::Target::Migration(migration.to_owned()),
-            (Some(version), None) => resolver::Target::Version(version.to_owned()),
+            (Some(version), None) => resolver::Target::of_version(version),
             (None, None) => return Ok(executed.applied),
         };
         let catalogue = self.load_collection_catalogue(&options.collection, options.catalogue)?;

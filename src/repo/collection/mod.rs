@@ -70,6 +70,15 @@ impl Repo {
         if is_known || !self.members(&name)?.is_empty() { Ok(name) } else { Err(unknown()) }
     }
 
+    /// The innermost collection that was made and that a ref belongs to, or would.
+    pub(super) fn collection_of(&self, name: &RefName) -> Result<Option<RefName>, RepoError> {
+        let mut known: Vec<RefName> = self.collections()?.into_iter().map(|entry| entry.name).collect();
+        known.retain(|known| {
+            name.as_str().strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        });
+        Ok(known.into_iter().max_by_key(|known| known.as_str().len()))
+    }
+
     /// The branches of a collection, by name.
     pub(super) fn members(&self, collection: &RefName) -> Result<Vec<RefRow>, RepoError> {
         let mut rows = self.ledger.refs_below(collection)?;

@@ -9,12 +9,13 @@ use std::thread;
 use jiff::Timestamp;
 
 use crate::ledger::{RefKind, RefRow};
+use crate::migration::Catalogue;
 use crate::migration::plan::{Method, Plan};
-use crate::migration::{Catalogue, resolver};
 use crate::progress::{Progress, Silent};
 use crate::refname::RefName;
 
 use super::super::checkout::{CheckoutOptions, CheckoutReport};
+use super::super::migrate::is_member;
 use super::super::plan::{PlanOptions, PlanReport};
 use super::super::status::StatusReport;
 use super::super::{CatalogueSource, Context, Repo, RepoError};
@@ -139,7 +140,8 @@ impl Repo {
         revision.applied = self.applied_of(&revision, catalogue)?;
         let lineage = self.lineage(&revision)?;
         let applied = self.applied_for_resolver(&revision, &lineage)?;
-        let state = format!("{} {applied:?}", catalogue.directory.display());
+        let is_document = is_member(&row, &revision, catalogue);
+        let state = format!("{} {is_document} {applied:?}", catalogue.directory.display());
         if let Some(plan) = plans.get(&state) {
             return Ok(PlanReport {
                 ref_name: row.name,
@@ -151,7 +153,13 @@ impl Repo {
                 in_sync: plan.in_sync(),
             });
         }
-        let rules = rules(catalogue, options);
+        if is_document {
+            let report = self.plan_of_document(row, &revision, catalogue, options)?;
+            let PlanReport { target, operations, warnings, .. } = report.clone();
+            plans.insert(state, Plan { target, operations, warnings });
+            return Ok(report);
+        }
+        let rules = options.rules(catalogue);
         let planned = self.planned_for(row, catalogue.clone(), &options.target, &rules)?;
         // Whether it can be merged is a matter of the content, not of the state.
         if planned.plan.operations.iter().all(|operation| operation.method != Method::Merge) {
@@ -236,17 +244,8 @@ impl Repo {
         let row = self.branch_named(options.plan.name)?;
         let catalogue = catalogues.get(folder).and_then(Option::as_ref);
         let catalogue = catalogue.ok_or_else(|| RepoError::NoCatalogue { path: folder.clone() })?;
-        let rules = rules(catalogue, &options.plan);
+        let rules = options.plan.rules(catalogue);
         let planned = self.planned_for(row, catalogue.clone(), &options.plan.target, &rules)?;
         self.checkout_planned(&planned, &options, context)
-    }
-}
-
-fn rules(catalogue: &Catalogue, options: &PlanOptions<'_>) -> resolver::Options {
-    resolver::Options {
-        policy: catalogue.policy,
-        no_code: options.no_code,
-        strict: options.strict,
-        allow_unknown_lineage: options.allow_unknown_lineage,
     }
 }

@@ -124,6 +124,7 @@ impl Repo {
             None => row.revision,
         };
         let path = absolute(options.output)?;
+        self.check_outside(&path)?;
         let reader = self.reader();
         let tree = snapshot::read_tree(&reader, &self.revision(&revision)?.tree)?;
         let (graph, outline) = snapshot::read_graph(&reader, &tree)?;

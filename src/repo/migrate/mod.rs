@@ -3,20 +3,24 @@
 //! Each step is one transaction: one pack with everything new in it, then one change of the ledger that moves all refs.
 
 mod down;
+mod plan;
 mod state;
 mod step;
 
+pub(super) use plan::is_member;
 pub(super) use state::is_document;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::ledger::DocumentCounts;
 use crate::migration::plan::{Method, OperationKind, Warning};
 use crate::migration::suggest::suggest;
 use crate::migration::{Catalogue, Form, Migration};
 use crate::object::ObjectId;
 use crate::refname::RefName;
+use crate::revision::Applied;
 
 use super::{CatalogueSource, Context, Repo, RepoError};
 use step::Step;
@@ -85,14 +89,9 @@ pub struct MigratedStep {
     pub method: Method,
     /// Digest of its body.
     pub digest: Option<ObjectId>,
-    /// Number of documents that it changed.
-    pub changed: u64,
-    /// Number of documents that it added.
-    pub inserted: u64,
-    /// Number of documents that it removed.
-    pub deleted: u64,
-    /// Number of documents that it left as they were. They have the migration all the same.
-    pub unchanged: u64,
+    /// What it did to documents. Those that it left as they were have the migration all the same.
+    #[serde(flatten)]
+    pub documents: DocumentCounts,
     /// What the script printed.
     pub printed: String,
 }
@@ -106,7 +105,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// The first failure ends it: with the name of the migration, nothing of that done, and those before it done.
+    /// The first failure ends it: [`RepoError::Stopped`] with the name of the migration, nothing of that done, and
+    /// those before it done.
     pub fn migrate(
         &mut self,
         options: &MigrateOptions<'_>,
@@ -118,8 +118,8 @@ impl Repo {
         let executed = self.executed(&collection)?;
         let mut names: Vec<String> = executed.applied.iter().map(|entry| entry.name.clone()).collect();
         let wanted = match options.direction {
-            Direction::Up => up(catalogue.as_deref(), &names, options)?,
-            Direction::Down => down(catalogue.as_deref(), &names, options)?,
+            Direction::Up => up(catalogue.as_deref(), &names, options.to, options.steps)?,
+            Direction::Down => down(catalogue.as_deref(), &names, options.to, options.steps)?,
         };
         let mut report = MigrateReport {
             collection: collection.clone(),
@@ -129,14 +129,26 @@ impl Repo {
             executed: Vec::new(),
             pending: Vec::new(),
             documents: executed.documents,
-            warnings: drift(catalogue.as_deref(), &executed.applied),
+            warnings: warnings(drift(catalogue.as_deref(), &executed.applied)),
         };
-        for name in wanted {
+        let mut wanted = wanted.into_iter();
+        while let Some(name) = wanted.next() {
             let step = Step { collection: &collection, migration: &name, options, context };
-            let (done, documents) = match (options.direction, options.dry_run) {
-                (Direction::Up, false) => self.run_up(&step, catalogue.as_deref())?,
-                (Direction::Down, false) => self.run_down(&step)?,
-                (_, true) => (self.rehearse_step(&step, catalogue.as_deref())?, report.documents),
+            let done = match (options.direction, options.dry_run) {
+                (Direction::Up, false) => self.run_up(&step, catalogue.as_deref()),
+                (Direction::Down, false) => self.run_down(&step),
+                (_, true) => Ok((self.rehearse_step(&step, catalogue.as_deref())?, report.documents)),
+            };
+            let (done, documents) = match done {
+                Ok(done) => done,
+                Err(error) => {
+                    return Err(RepoError::Stopped {
+                        done: report.steps,
+                        failed: name,
+                        not_run: wanted.collect(),
+                        source: Box::new(error),
+                    });
+                }
             };
             report.documents = documents;
             report.steps.push(done);
@@ -182,19 +194,20 @@ fn of_documents(catalogue: &Catalogue) -> impl Iterator<Item = &Migration> {
 fn up(
     catalogue: Option<&Catalogue>,
     executed: &[String],
-    options: &MigrateOptions<'_>,
+    to: Option<&str>,
+    steps: Option<usize>,
 ) -> Result<Vec<String>, RepoError> {
     let all: Vec<&Migration> = catalogue.into_iter().flat_map(of_documents).collect();
     let mut wanted: Vec<String> =
         all.iter().map(|migration| migration.name.clone()).filter(|name| !executed.contains(name)).collect();
-    if let Some(to) = options.to {
+    if let Some(to) = to {
         let to = named(to, all.iter().map(|migration| migration.name.as_str()))?;
         match wanted.iter().position(|name| *name == to) {
             Some(place) => wanted.truncate(place + 1),
             None => wanted.clear(),
         }
     }
-    wanted.truncate(options.steps.unwrap_or(usize::MAX));
+    wanted.truncate(steps.unwrap_or(usize::MAX));
     Ok(wanted)
 }
 
@@ -202,16 +215,17 @@ fn up(
 fn down(
     catalogue: Option<&Catalogue>,
     executed: &[String],
-    options: &MigrateOptions<'_>,
+    to: Option<&str>,
+    steps: Option<usize>,
 ) -> Result<Vec<String>, RepoError> {
     let newest_first = executed.iter().rev();
-    let Some(to) = options.to else {
-        return Ok(newest_first.take(options.steps.unwrap_or(1)).cloned().collect());
+    let Some(to) = to else {
+        return Ok(newest_first.take(steps.unwrap_or(1)).cloned().collect());
     };
     match named(to, executed.iter().map(String::as_str)) {
         Ok(to) => {
             let wanted = newest_first.take_while(|name| **name != to).cloned();
-            Ok(wanted.take(options.steps.unwrap_or(usize::MAX)).collect())
+            Ok(wanted.take(steps.unwrap_or(usize::MAX)).collect())
         }
         Err(error) => {
             // One that never ran has nothing above it to undo.
@@ -245,12 +259,16 @@ fn short(name: &str) -> &str {
 }
 
 /// Warns of migrations that were changed after they ran.
-fn drift(catalogue: Option<&Catalogue>, applied: &[crate::revision::Applied]) -> Vec<Warning> {
+fn drift(catalogue: Option<&Catalogue>, applied: &[Applied]) -> Vec<String> {
     let changed = applied.iter().filter(|entry| {
         let listed = catalogue.and_then(|catalogue| catalogue.get(&entry.name));
         listed.is_some_and(|listed| entry.digest.is_some_and(|digest| digest != listed.digest))
     });
-    changed.map(|entry| Warning::Drift { name: entry.name.clone() }).collect()
+    changed.map(|entry| entry.name.clone()).collect()
+}
+
+fn warnings(drifted: Vec<String>) -> Vec<Warning> {
+    drifted.into_iter().map(|name| Warning::Drift { name }).collect()
 }
 
 #[cfg(test)]

@@ -29,32 +29,41 @@ pub(super) struct Member {
     pub document: Document,
 }
 
-/// What documents have in common, as far as they were looked at.
+/// The lists of migrations that documents have, as far as they were looked at.
 #[derive(Default)]
-struct Common {
-    applied: Option<Vec<Applied>>,
-    documents: u64,
+struct Lists {
+    /// Each with the number of documents that have it, and the first of these.
+    known: Vec<(Vec<Applied>, u64, RefName)>,
 }
 
-impl Common {
-    fn add(&mut self, collection: &RefName, name: &RefName, revision: &Revision) -> Result<(), RepoError> {
-        self.documents += 1;
+impl Lists {
+    fn add(&mut self, name: &RefName, revision: &Revision) {
         let own = revision.applied();
-        let Some(known) = &mut self.applied else {
-            self.applied = Some(own.to_vec());
-            return Ok(());
+        let same = |known: &&mut (Vec<Applied>, u64, RefName)| {
+            known.0.len() == own.len() && known.0.iter().zip(own).all(|(known, own)| known.name == own.name)
         };
-        if !known.iter().map(|entry| &entry.name).eq(own.iter().map(|entry| &entry.name)) {
-            let (collection, name) = (collection.to_string(), name.to_string());
-            return Err(RepoError::Uneven { collection, name });
-        }
+        let Some((known, count, _)) = self.known.iter_mut().find(same) else {
+            self.known.push((own.to_vec(), 1, name.clone()));
+            return;
+        };
+        *count += 1;
         // A document that came later does not know by which text it was migrated.
         for (known, own) in known.iter_mut().zip(own) {
             if known.digest.is_none() {
                 known.clone_from(own);
             }
         }
-        Ok(())
+    }
+
+    /// The list that all of them have, and how many these are; without documents there is none.
+    fn common(mut self, collection: &RefName) -> Result<Option<(Vec<Applied>, u64)>, RepoError> {
+        if self.known.len() > 1 {
+            // Most likely it is the one that fewest have.
+            let odd = self.known.into_iter().min_by_key(|(_, count, _)| *count);
+            let (_, _, name) = odd.expect("there is more than one");
+            return Err(RepoError::Uneven { collection: collection.to_string(), name: name.to_string() });
+        }
+        Ok(self.known.pop().map(|(applied, count, _)| (applied, count)))
     }
 }
 
@@ -62,15 +71,15 @@ impl Repo {
     /// The migrations that all documents of a collection have. One without documents has those of its history.
     pub(in crate::repo) fn executed(&self, collection: &RefName) -> Result<Executed, RepoError> {
         let _reading = self.ledger.reading()?;
-        let mut common = Common::default();
+        let mut lists = Lists::default();
         for row in self.members(collection)? {
             let revision = self.revision(&row.revision)?;
             if is_document(&revision) {
-                common.add(collection, &row.name, &revision)?;
+                lists.add(&row.name, &revision);
             }
         }
-        let documents = common.documents;
-        Ok(Executed { applied: self.common_or_history(collection, common)?, documents })
+        let (applied, documents) = self.common_or_history(collection, lists)?;
+        Ok(Executed { applied, documents })
     }
 
     /// As [`executed`](Repo::executed), of documents that were read already.
@@ -79,15 +88,27 @@ impl Repo {
         collection: &RefName,
         members: &[Member],
     ) -> Result<Vec<Applied>, RepoError> {
-        let mut common = Common::default();
-        for member in members {
-            common.add(collection, &member.row.name, &member.revision)?;
-        }
-        self.common_or_history(collection, common)
+        let mut lists = Lists::default();
+        members.iter().for_each(|member| lists.add(&member.row.name, &member.revision));
+        Ok(self.common_or_history(collection, lists)?.0)
     }
 
-    fn common_or_history(&self, collection: &RefName, common: Common) -> Result<Vec<Applied>, RepoError> {
-        common.applied.map_or_else(|| self.executed_by_history(collection), Ok)
+    fn common_or_history(
+        &self,
+        collection: &RefName,
+        lists: Lists,
+    ) -> Result<(Vec<Applied>, u64), RepoError> {
+        match lists.common(collection)? {
+            Some(common) => Ok(common),
+            None => Ok((self.executed_by_history(collection)?, 0)),
+        }
+    }
+
+    /// The migrations that a document has which joins a collection by itself: those that the others have, if any.
+    pub(in crate::repo) fn joined_alone(&self, name: &RefName) -> Result<Option<Vec<Applied>>, RepoError> {
+        let Some(collection) = self.collection_of(name)? else { return Ok(None) };
+        let applied = self.executed(&collection)?.applied;
+        Ok(Some(applied).filter(|applied| !applied.is_empty()))
     }
 
     fn executed_by_history(&self, collection: &RefName) -> Result<Vec<Applied>, RepoError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::format::{self, Format, Limits, Outline};
-use crate::ledger::{NewStep, RefKind, RefMove, StepStatus};
+use crate::ledger::{Advance, DocumentCounts, NewStep, RefKind, RefMove, StepStatus};
 use crate::migration::document::{self, Document, DocumentError, Spelling};
 use crate::migration::engine::{self, ENGINE_VERSION, EngineError, Entry, Script, StorageBytes};
 use crate::migration::plan::{Method, OperationKind};
@@ -148,10 +148,7 @@ impl Repo {
             },
             method: record.method,
             digest: record.digest,
-            changed: 0,
-            inserted: 0,
-            deleted: 0,
-            unchanged: 0,
+            documents: DocumentCounts::default(),
             printed: record.printed,
         };
         let verb = if record.kind == StepKind::Migrate { "migrate up" } else { "migrate down" };
@@ -197,7 +194,7 @@ impl Repo {
             };
             match fate {
                 Fate::Remove => {
-                    done.deleted += 1;
+                    done.documents.deleted += 1;
                     moves.push(Move::remove(member, row(before, before)));
                     continue;
                 }
@@ -213,9 +210,9 @@ impl Repo {
                 }
             }
             if revision.tree == before {
-                done.unchanged += 1;
+                done.documents.unchanged += 1;
             } else {
-                done.changed += 1;
+                done.documents.changed += 1;
             }
             revision.steps = vec![row(before, revision.tree)];
             let id = writer.put(&revision.encode(), Hint::default())?;
@@ -244,7 +241,7 @@ impl Repo {
                 }
                 Content::Revision(id) => (Some(*id), self.revision(id)?),
             };
-            done.inserted += 1;
+            done.documents.inserted += 1;
             revision.parents = parent.into_iter().collect();
             revision.applied = Some(record.applied.clone());
             revision.steps = vec![row(revision.tree, revision.tree)];
@@ -255,7 +252,7 @@ impl Repo {
         }
         let before = manifest_text(members.iter().map(|member| (&member.row.name, &member.row.revision)));
         let standing: BTreeMap<&RefName, &ObjectId> =
-            moves.iter().filter_map(|moved| Some((&moved.name, &moved.new.as_ref()?.0))).collect();
+            moves.iter().filter_map(|moved| Some((&moved.name, moved.revision()?))).collect();
         let documents = standing.len() as u64;
         let after = manifest_text(standing.into_iter());
         let before = store_text(&before, &mut writer)?;
@@ -270,30 +267,36 @@ impl Repo {
             change.add_pack(&pack.id, pack.bytes, &pack.records)?;
         }
         for moved in &moves {
-            if let Some((id, revision)) = &moved.new {
-                change.add_revision(id, revision)?;
-            }
-            change.move_ref(&RefMove {
-                name: &moved.name,
-                kind: RefKind::Branch,
-                expected: moved.expected,
-                new: moved.new.as_ref().map(|(id, _)| *id),
-                operation: "migrate",
-                at: finished,
-                actor: context.actor,
-            })?;
-            let own = moved.removed.as_ref().into_iter();
-            for entry in own.chain(moved.new.iter().flat_map(|(_, revision)| &revision.steps)) {
-                change.append_step(&NewStep {
-                    ref_name: &moved.name,
-                    revision: moved.new.as_ref().map(|(id, _)| *id),
-                    step: entry,
-                    status: &StepStatus::Done,
-                    actor: context.actor,
-                })?;
-            }
-            if moved.new.is_none() && head.as_deref() == Some(moved.name.as_str()) {
-                change.remove_setting("head")?;
+            let Move { name, expected, .. } = moved;
+            match &moved.becomes {
+                Becomes::Revision(id, revision) => change.advance(&Advance {
+                    name,
+                    expected: *expected,
+                    id,
+                    revision,
+                    operation: "migrate",
+                })?,
+                Becomes::Nothing(step) => {
+                    change.move_ref(&RefMove {
+                        name,
+                        kind: RefKind::Branch,
+                        expected: *expected,
+                        new: None,
+                        operation: "migrate",
+                        at: finished,
+                        actor: context.actor,
+                    })?;
+                    change.append_step(&NewStep {
+                        ref_name: name,
+                        revision: None,
+                        step,
+                        status: &StepStatus::Done,
+                        actor: context.actor,
+                    })?;
+                    if head.as_deref() == Some(name.as_str()) {
+                        change.remove_setting("head")?;
+                    }
+                }
             }
         }
         // Last, so that it says that all of the step is entered.
@@ -376,10 +379,7 @@ impl Repo {
             kind: if is_up { OperationKind::Migrate } else { OperationKind::Rollback },
             method,
             digest,
-            changed: 0,
-            inserted: 0,
-            deleted: 0,
-            unchanged: 0,
+            documents: DocumentCounts::default(),
             printed: String::new(),
         })
     }
@@ -389,18 +389,31 @@ impl Repo {
 struct Move {
     name: RefName,
     expected: Option<ObjectId>,
-    new: Option<(ObjectId, Revision)>,
-    removed: Option<revision::Step>,
+    becomes: Becomes,
+}
+
+enum Becomes {
+    Revision(ObjectId, Box<Revision>),
+    /// It is removed; the row that tells so.
+    Nothing(Box<revision::Step>),
 }
 
 impl Move {
     fn to(name: &RefName, expected: Option<ObjectId>, id: ObjectId, revision: Revision) -> Move {
-        Move { name: name.clone(), expected, new: Some((id, revision)), removed: None }
+        Move { name: name.clone(), expected, becomes: Becomes::Revision(id, Box::new(revision)) }
     }
 
     fn remove(member: &Member, row: revision::Step) -> Move {
         let expected = Some(member.row.revision);
-        Move { name: member.row.name.clone(), expected, new: None, removed: Some(row) }
+        Move { name: member.row.name.clone(), expected, becomes: Becomes::Nothing(Box::new(row)) }
+    }
+
+    /// The revision that the ref names afterwards.
+    fn revision(&self) -> Option<&ObjectId> {
+        match &self.becomes {
+            Becomes::Revision(id, _) => Some(id),
+            Becomes::Nothing(_) => None,
+        }
     }
 }
 

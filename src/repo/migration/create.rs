@@ -12,6 +12,7 @@ use crate::migration::version::Version;
 use crate::migration::{Catalogue, CatalogueError, Form, Migration};
 
 use super::super::RepoError;
+use super::super::open::{absolute, check_outside_stores};
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -93,6 +94,7 @@ pub fn create_migration(directory: &Path, options: &CreateOptions<'_>) -> Result
     if taken || path.symlink_metadata().is_ok() {
         return Err(RepoError::NameTaken { name: stem });
     }
+    check_outside_stores(&absolute(&path)?, None)?;
     fs::create_dir_all(directory).map_err(RepoError::io("make", directory))?;
     write_new(&path, text.as_bytes()).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => RepoError::NameTaken { name: stem.clone() },

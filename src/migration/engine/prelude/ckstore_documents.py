@@ -218,26 +218,25 @@ class Timestamp(_Ordered):
         return f"Timestamp({self.time}, {self.inc})"
 
 
-class MinKey:
+class _End:
+    """A value before or behind all others: all of one class are one value."""
+
     def __eq__(self, other):
-        return isinstance(other, MinKey)
+        return type(other) is type(self)
 
     def __hash__(self):
-        return hash("MinKey")
+        return hash(type(self).__name__)
 
     def __repr__(self):
-        return "MinKey()"
+        return f"{type(self).__name__}()"
 
 
-class MaxKey:
-    def __eq__(self, other):
-        return isinstance(other, MaxKey)
+class MinKey(_End):
+    pass
 
-    def __hash__(self):
-        return hash("MaxKey")
 
-    def __repr__(self):
-        return "MaxKey()"
+class MaxKey(_End):
+    pass
 
 
 class DatetimeMS(_Ordered):
