@@ -197,6 +197,20 @@ fn an_index_names_the_shard_of_every_tensor_after_a_migration() {
 }
 
 #[test]
+fn an_index_of_megabytes_is_an_index() {
+    let home = Home::with_folder("hf");
+    let path = home.path("hf/model.safetensors.index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index["metadata"]["notes"] = "x".repeat(3 << 19).into();
+    fs::write(&path, index.to_string()).unwrap();
+    home.run(["import", "hf", "--version", "0.1"]).ok();
+    home.run(["checkout", "--version", "1.0"]).ok();
+    let new: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(new["metadata"], index["metadata"]);
+    assert_ne!(new["weight_map"], index["weight_map"]);
+}
+
+#[test]
 fn sharded_tensors_are_listed_whole() {
     let home = Home::with_folder("dcp");
     home.run(["import", "dcp"]).ok();

@@ -47,7 +47,7 @@ impl Archive {
     }
 
     /// Begins to write a part of the archive to `sink`. Also returns which part of the files' bytes, one behind the
-    /// other, has to be passed to [`ArchiveWriter::write`].
+    /// other, has to be passed to `write` of what is returned.
     pub fn writer<'a>(
         &'a self,
         wanted: Range<u64>,

@@ -8,7 +8,8 @@ use super::super::group::{Laid, Unit};
 use super::super::{Format, FormatError, Limits, StorageFacts, merge};
 use super::{document, known_keys};
 
-const INDEX: &str = ".index.json";
+/// How the name of an index ends; that of a model of many experts has megabytes.
+pub(super) const INDEX: &str = ".index.json";
 
 /// Whether a file is a shard, by its name and what it holds.
 fn is_shard(member: &Unit) -> bool {
@@ -39,11 +40,12 @@ pub(super) fn check(members: &[Unit], limits: &Limits) -> Result<bool, String> {
     if shards.is_empty() || (shards.len() > 1 && index.is_none()) {
         return Ok(false);
     }
+    let files: HashSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
     let mut names = HashSet::new();
     for shard in shards {
         let graph = super::super::decode(&shard.outline, limits).map_err(|error| error.to_string())?;
         for name in tensor_names(&graph) {
-            if members.iter().any(|member| member.name == name) || !names.insert(name.clone()) {
+            if files.contains(name.as_str()) || !names.insert(name.clone()) {
                 return Err(format!("the name `{name}` is there twice"));
             }
         }
@@ -54,9 +56,10 @@ pub(super) fn check(members: &[Unit], limits: &Limits) -> Result<bool, String> {
 fn check_index(index: &Unit, shards: &[&Unit], limits: &Limits) -> Result<(), String> {
     let graph = super::super::decode(&index.outline, limits).map_err(|error| error.to_string())?;
     let map = graph.get(graph.root, "weight_map").ok_or("the index has no weight_map")?;
+    let files: HashSet<&str> = shards.iter().map(|shard| shard.name.as_str()).collect();
     for (name, file) in graph.items(map) {
         let (name, file) = (graph.as_str(name).unwrap_or("?"), graph.as_str(file).unwrap_or("?"));
-        if !shards.iter().any(|shard| shard.name == file) {
+        if !files.contains(file) {
             return Err(format!("the index looks for `{name}` in `{file}`, which is not there"));
         }
     }

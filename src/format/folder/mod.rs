@@ -39,7 +39,7 @@ pub(super) fn scan(source: &FolderSource, limits: &Limits) -> Result<Scanned, Fo
     let (mut held, mut nodes) = (0u64, 0u64);
     for (path, file_bytes) in source.files() {
         let window = Window::new(source, offset, file_bytes);
-        let (mut scanned, values) = scan_file(&window, limits)?;
+        let (mut scanned, values) = scan_file(&window, path, limits)?;
         held = held.saturating_add(scanned.outline.held_bytes());
         nodes = nodes.saturating_add(values);
         // The limits are those of a checkpoint, however many files it has.
@@ -61,14 +61,14 @@ pub(super) fn scan(source: &FolderSource, limits: &Limits) -> Result<Scanned, Fo
 
 /// A file in a folder, and how many values it holds; one that is not sound is kept as bytes, so that the folder
 /// can be.
-fn scan_file(source: &dyn Source, limits: &Limits) -> Result<(Scanned, u64), FormatError> {
+fn scan_file(source: &dyn Source, path: &str, limits: &Limits) -> Result<(Scanned, u64), FormatError> {
     if source.bytes() == 0 {
         return Ok((bytes::scan_empty(), 0));
     }
     let format = super::detect::detect_with_note(source, limits).map(|(format, _)| format);
     let found = match format {
         Ok(Format::Bytes) => bytes::scan(source).map(|scanned| (scanned, 0)),
-        Ok(Format::Json) if source.bytes() > MOST_DOCUMENT_BYTES => {
+        Ok(Format::Json) if source.bytes() > MOST_DOCUMENT_BYTES && !path.ends_with(hf::INDEX) => {
             bytes::scan(source).map(|scanned| (scanned, 0))
         }
         Ok(format) => super::scan(source, Some(format), limits).and_then(|scanned| {
