@@ -8,7 +8,7 @@
 mod workload;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const FULL_MIB: u64 = 1015;
 const SHORT_MIB: u64 = 64;
 const FULL_RUNS: usize = 3;
+/// What a command may take beside what it writes.
+const SPARE_BYTES: u64 = 256 << 20;
 
 /// A tool, by what a shell does. `$FILE` is the checkpoint, `$STORE` a folder of its own, `$NAME` of the file.
 struct Tool {
@@ -163,8 +165,7 @@ fn run(tool: &Tool, files: &Path, home: &Path, synced: bool) -> io::Result<Run> 
 fn copy(file: &Path, folder: &Path, synced: bool) -> io::Result<Duration> {
     io::copy(&mut File::open(file)?, &mut io::sink())?;
     let target = folder.join("copy");
-    // What earlier commands left to be written would be in the way of either.
-    Command::new("sync").status()?;
+    make_ready(folder, file)?;
     let start = Instant::now();
     let status = Command::new("cp").arg(file).arg(&target).status()?;
     if synced {
@@ -176,8 +177,22 @@ fn copy(file: &Path, folder: &Path, synced: bool) -> io::Result<Duration> {
     Ok(time)
 }
 
-fn shell(tool: &Tool, script: &str, store: &Path, file: &Path, synced: bool) -> io::Result<Taken> {
+/// Makes the same start for `cp` and a tool that take a file.
+fn make_ready(folder: &Path, file: &Path) -> io::Result<()> {
+    // What earlier commands left to be written would be in the way of either.
     Command::new("sync").status()?;
+    // A virtual machine gives memory that is free back, and has it again many times slower than what it kept. So
+    // as much as is going to be written is taken just before, and freed.
+    let scratch = folder.join("scratch");
+    let bytes = fs::metadata(file)?.len() + SPARE_BYTES;
+    io::copy(&mut io::repeat(0).take(bytes), &mut File::create(&scratch)?)?;
+    fs::remove_file(scratch)
+}
+
+fn shell(tool: &Tool, script: &str, store: &Path, file: &Path, synced: bool) -> io::Result<Taken> {
+    if file.is_file() {
+        make_ready(store, file)?;
+    }
     let start = Instant::now();
     let mut child = Command::new("sh")
         // The tool takes the shell's place where it is all there is to do, so that its memory is seen.

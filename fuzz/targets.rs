@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "zip", run: zip, families: &["zip", "old", "module", "malicious"], dictionary: "zip" },
     Target { name: "legacy", run: legacy, families: &["legacy", "old"], dictionary: "pickle" },
+    Target { name: "torch_tar", run: torch_tar, families: &["old"], dictionary: "pickle" },
     Target { name: "safetensors", run: safetensors, families: &["safetensors"], dictionary: "json" },
     Target { name: "npy", run: npy, families: &["numpy"], dictionary: "npy" },
     Target { name: "gguf", run: gguf, families: &["gguf"], dictionary: "gguf" },
@@ -76,6 +77,28 @@ pub fn zip(data: &[u8]) {
 
 pub fn legacy(data: &[u8]) {
     round(Some(Format::TorchLegacy), data);
+}
+
+/// A tar, or the three entries of one behind the lengths of the first two, so that no length that a header says
+/// stands in the way.
+pub fn torch_tar(data: &[u8]) {
+    const BLOCK_BYTES: usize = 512;
+    round(Some(Format::TorchTar), data);
+    let Some((&[a, b, c, d], rest)) = data.split_first_chunk() else { return };
+    let (pickle, rest) = rest.split_at(rest.len().min(u16::from_le_bytes([a, b]).into()));
+    let (tensors, storages) = rest.split_at(rest.len().min(u16::from_le_bytes([c, d]).into()));
+    let mut tar = Vec::new();
+    for (name, bytes) in [("pickle", pickle), ("storages", storages), ("tensors", tensors)] {
+        let mut head = [0; BLOCK_BYTES];
+        head[..name.len()].copy_from_slice(name.as_bytes());
+        head[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+        head[156] = b'0';
+        head[257..262].copy_from_slice(b"ustar");
+        tar.extend(head);
+        tar.extend(bytes);
+        tar.resize(tar.len().next_multiple_of(BLOCK_BYTES), 0);
+    }
+    round(Some(Format::TorchTar), &tar);
 }
 
 pub fn safetensors(data: &[u8]) {

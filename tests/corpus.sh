@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Walks a folder of checkpoint files, one folder a family, and prints what became of each family: which files came back
 # byte for byte, which were kept as plain bytes, which were refused, the slowest and the largest. Then the torch files
-# are rewritten with one key more and loaded with real torch, where there is one.
+# are rewritten with one key more, and folders of shards with other names, and loaded with real torch, where there is one.
 # usage: tests/corpus.sh [short] [DIR [--import MODULE]]
 #
 # DIR has a manifest.json: a list of {"path", "ok"}, where ok is true (it must come back), false (it must be refused, or
@@ -25,4 +25,4 @@ cd "$root"
 CKSTORE_CORPUS=$folder cargo test --quiet --release --locked --test it -- --exact --nocapture \
     corpus::every_file_returns_or_is_refused_in_good_order
 [ -z "$short" ] || exit 0
-exec "$root/tests/interop.sh" full returning --corpus "$folder" "$@"
+exec "$root/tests/interop.sh" full returning folders --corpus "$folder" "$@"

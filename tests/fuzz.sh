@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes every decoder: no input may crash it or hold it up, and what it accepts must decode, encode and decode to the
 # same value.
-# usage: tests/fuzz.sh [short]               seeds and mutations on stable Rust, 40 s a target
+# usage: tests/fuzz.sh [short]               seeds and mutations on stable Rust, a minute a target
 #        tests/fuzz.sh seconds N [TARGET]    the same, N seconds a target
 #        tests/fuzz.sh long N [TARGET]       cargo-fuzz, which learns from coverage: N seconds a target
 #
@@ -13,7 +13,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 extent=${1:-short}
 case $extent in
-    short) seconds=40 ;;
+    short) seconds=60 ;;
     seconds | long) seconds=${2:?how many seconds} ;;
     *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -11,7 +11,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
-needs='import torch, omegaconf, anemoi.models.migrations'
+needs='import torch, safetensors, omegaconf, anemoi.models.migrations'
 
 skip() {
     echo "interop: SKIPPED, nothing was compared with torch or anemoi-models: $*"
@@ -20,7 +20,7 @@ skip() {
 
 python=${CKSTORE_PYTHON:-$target/interop/bin/python}
 if ! "$python" -c "$needs" 2>/dev/null; then
-    [ -z "${CKSTORE_PYTHON:-}" ] || skip "CKSTORE_PYTHON ($python) lacks torch, omegaconf or anemoi-models"
+    [ -z "${CKSTORE_PYTHON:-}" ] || skip "CKSTORE_PYTHON ($python) lacks torch, safetensors, omegaconf or anemoi-models"
     log=$target/interop.log
     mkdir -p "$target"
     echo "interop: installing torch and anemoi-models into $target/interop"

@@ -17,7 +17,7 @@ use crate::value::Path;
 
 use super::args::{KeptCatalogueArgs, TargetArgs};
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, write_table};
+use super::output::{Output, Tone, human_bytes, tensors_text, write_table};
 use super::plan::{RuleArgs, warn_all, write_plan};
 use super::session::Session;
 use super::sweep::{Failed, ManyArgs, divide, some_failed_code};
@@ -179,7 +179,12 @@ fn convert(
     }
     output.report(&report, |out| {
         let ConvertReport { output, format, tensors, bytes_written, .. } = &report;
-        writeln!(out, "wrote {output} ({format}, {tensors} tensors, {})", human_bytes(*bytes_written))
+        writeln!(
+            out,
+            "wrote {output} ({format}, {}, {})",
+            tensors_text(*tensors),
+            human_bytes(*bytes_written)
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

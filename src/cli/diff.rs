@@ -8,7 +8,7 @@ use clap::Args;
 use crate::repo::{ChangedTensor, DiffReport};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, pending_code, shape_text};
+use super::output::{Output, Tone, pending_code, shape_text, tensors_text};
 use super::session::Session;
 
 /// Show what differs between two revisions
@@ -67,15 +67,16 @@ pub fn write_diff(out: &mut dyn Write, report: &DiffReport, output: &Output) -> 
         };
         writeln!(out, "M {}{shape}{}", tensor.path, distance(tensor))?;
     }
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "(none)".to_owned());
     for change in &report.values {
-        match (&change.before, &change.after) {
-            (Some(before), Some(after)) => writeln!(out, "V {}: {before} => {after}", change.path)?,
-            (Some(before), None) => writeln!(out, "V {}: {before} => (none)", change.path)?,
-            (None, Some(after)) => writeln!(out, "V {}: (none) => {after}", change.path)?,
-            (None, None) => {}
-        }
+        writeln!(out, "V {}: {} => {}", change.path, text(&change.before), text(&change.after))?;
     }
-    writeln!(out, "{} tensors are the same", report.same)
+    for change in &report.files {
+        let path = if change.path.is_empty() { "(the file)" } else { &change.path };
+        writeln!(out, "F {path}: {} => {}", text(&change.before), text(&change.after))?;
+    }
+    let are = if report.same == 1 { "is" } else { "are" };
+    writeln!(out, "{} {are} the same", tensors_text(report.same))
 }
 
 fn distance(tensor: &ChangedTensor) -> String {

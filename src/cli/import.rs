@@ -14,7 +14,7 @@ use crate::repo::{Catalogues, CollectionImportOptions, ImportOptions, Repo};
 
 use super::args::{CompressionArg, KeptCatalogueArgs, LimitArgs};
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes};
+use super::output::{Output, Tone, human_bytes, tensors_text};
 use super::session::Session;
 use super::sweep::{Failed, some_failed_code, write_failures};
 
@@ -121,9 +121,9 @@ pub fn run(args: &ImportArgs, session: &Session, output: &Output) -> Result<Exit
         writeln!(out, "{what} {} as {} {revision}", report.path.display(), report.ref_name)?;
         writeln!(
             out,
-            "  format   {}, {} tensors, {}",
+            "  format   {}, {}, {}",
             report.format,
-            report.tensors,
+            tensors_text(report.tensors),
             human_bytes(report.bytes.read)
         )?;
         writeln!(

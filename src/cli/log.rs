@@ -11,7 +11,7 @@ use crate::repo::{GroupEntry, HistoryEntry, RevisionEntry};
 
 use super::args::CatalogueArgs;
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, write_table};
+use super::output::{Output, Tone, human_bytes, tensors_text, write_table};
 use super::session::Session;
 
 /// Show revisions, the history of migrations, or compatibility groups
@@ -89,11 +89,11 @@ fn write_revisions(out: &mut dyn Write, entries: &[RevisionEntry], output: &Outp
         writeln!(out, "{revision}{} {}", output.paint(Tone::Strong, refs), entry.message)?;
         writeln!(
             out,
-            "  {} by {}, {} with {} tensors, {}",
+            "  {} by {}, {} with {}, {}",
             when(entry.at),
             entry.actor,
             entry.format,
-            entry.tensors,
+            tensors_text(entry.tensors),
             human_bytes(entry.bytes)
         )?;
         for step in &entry.steps {

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::repo::{LsReport, TensorEntry};
+use crate::format::EntryKind;
+use crate::repo::{ListedFile, LsReport, TensorEntry};
 
 use super::failure::Failure;
-use super::output::{Output, Tone, human_bytes, number_text, shape_text, share_text, write_table};
+use super::output::{
+    Output, Tone, human_bytes, number_text, shape_text, share_text, tensors_text, write_table,
+};
 use super::session::Session;
 
 /// List the tensors of a revision
@@ -36,24 +39,46 @@ pub fn run(args: &LsArgs, session: &Session, output: &Output) -> Result<ExitCode
     }
     let report = repo.ls(args.name.as_deref())?;
     output.report(&report, |out| {
-        let mut table = output.table(["tensor", "dtype", "shape", "bytes"]);
-        for tensor in &report.tensors {
-            table.add_row([
-                tensor.path.to_string(),
-                tensor.dtype.to_string(),
-                described(tensor),
-                tensor.bytes.to_string(),
-            ]);
+        if report.files.is_none() || !report.tensors.is_empty() {
+            write_tensors(out, &report, output)?;
         }
-        write_table(out, &table)?;
+        write_files(out, &report, output)?;
         write_total(out, &report)
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
+fn write_tensors(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {
+    let mut table = output.table(["tensor", "dtype", "shape", "bytes"]);
+    for tensor in &report.tensors {
+        table.add_row([
+            tensor.path.to_string(),
+            tensor.dtype.to_string(),
+            described(tensor),
+            tensor.bytes.to_string(),
+        ]);
+    }
+    write_table(out, &table)
+}
+
+/// The files of a folder.
+fn write_files(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {
+    let Some(files) = &report.files else { return Ok(()) };
+    let mut table = output.table(["file", "format", "bytes"]);
+    for ListedFile { entry, format } in files {
+        let (what, bytes) = match &entry.kind {
+            EntryKind::File { bytes, .. } => (format.clone().unwrap_or_default(), bytes.to_string()),
+            EntryKind::Directory { .. } => ("directory".to_owned(), String::new()),
+            EntryKind::Link { target } => (format!("link to {target}"), String::new()),
+        };
+        table.add_row([entry.path.clone(), what, bytes]);
+    }
+    write_table(out, &table)
+}
+
 fn write_total(out: &mut dyn Write, report: &LsReport) -> io::Result<()> {
     let bytes = human_bytes(report.bytes);
-    writeln!(out, "{} tensors, {bytes} ({})", report.tensors.len(), report.format)
+    writeln!(out, "{}, {bytes} ({})", tensors_text(report.tensors.len() as u64), report.format)
 }
 
 fn write_stats(out: &mut dyn Write, report: &LsReport, output: &Output) -> io::Result<()> {

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Color, Style};
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use tabwriter::TabWriter;
 
 use super::failure::{Failure, exit};
 
@@ -114,9 +114,9 @@ impl Output {
 
     /// A table without lines, its columns as wide as they need.
     pub fn table<'a>(&self, head: impl IntoIterator<Item = &'a str>) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(head.into_iter().map(|text| self.paint(Tone::Dim, text)));
+        let head: Vec<String> = head.into_iter().map(|text| self.paint(Tone::Dim, text)).collect();
+        let mut table = Table { columns: head.len(), rows: 0, text: String::new() };
+        table.add_line(head);
         table
     }
 
@@ -125,10 +125,51 @@ impl Output {
     }
 }
 
+/// Rows of cells, which [`write_table`] aligns.
+pub struct Table {
+    columns: usize,
+    /// Rows under the head.
+    rows: usize,
+    text: String,
+}
+
+impl Table {
+    /// Whether there is nothing under the head.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Adds a row. Cells that are left out at its end are empty.
+    pub fn add_row<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        self.rows += 1;
+        self.add_line(cells);
+    }
+
+    fn add_line<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        let mut cells = cells.into_iter();
+        for column in 0..self.columns {
+            if column > 0 {
+                self.text.push('\t');
+            }
+            if let Some(cell) = cells.next() {
+                // A tab or the end of a line would begin another cell.
+                self.text.extend(
+                    cell.as_ref().chars().map(|c| if "\t\n\r\x0b\x0c".contains(c) { ' ' } else { c }),
+                );
+            }
+        }
+        self.text.push('\n');
+    }
+}
+
 /// Writes a table, without the blanks that it leaves at the ends of its lines.
 pub fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
-    for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))?;
+    let mut aligned = TabWriter::new(Vec::new()).minwidth(0).ansi(true);
+    aligned.write_all(table.text.as_bytes())?;
+    aligned.flush()?;
+    let aligned = aligned.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+    for line in String::from_utf8_lossy(&aligned).lines() {
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
@@ -151,6 +192,11 @@ pub fn human_bytes(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A number of tensors for people.
+pub fn tensors_text(count: u64) -> String {
+    if count == 1 { "1 tensor".to_owned() } else { format!("{count} tensors") }
 }
 
 /// A number for people: four digits that count.

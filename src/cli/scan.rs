@@ -94,7 +94,7 @@ fn write_file(out: &mut dyn Write, file: &ScannedFile, least: Rating, output: &O
             found.count.to_string(),
         ]);
     }
-    if table.row_count() > 0 {
+    if !table.is_empty() {
         write_table(out, &table)?;
     }
     let mut told: BTreeMap<&str, usize> = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::repo::TensorValue;
 
 use super::failure::Failure;
 use super::log::when;
-use super::output::{Output, Tone, human_bytes, number_text, share_text};
+use super::output::{Output, Tone, human_bytes, number_text, share_text, tensors_text};
 use super::session::Session;
 
 /// Show one revision in full, or one value in it
@@ -53,7 +53,7 @@ pub fn run(args: &ShowArgs, session: &Session, output: &Output) -> Result<ExitCo
             writeln!(out, "file     {file}")?;
         }
         let bytes = human_bytes(revision.file_bytes);
-        writeln!(out, "format   {}, {} tensors, {bytes}", revision.format, revision.tensors)?;
+        writeln!(out, "format   {}, {}, {bytes}", revision.format, tensors_text(revision.tensors))?;
         writeln!(out, "date     {} by {}", when(revision.created), revision.actor)?;
         writeln!(out, "message  {}", revision.message)?;
         match &revision.applied {

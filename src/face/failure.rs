@@ -110,7 +110,11 @@ pub const CODES: &[(&str, u8, &str)] = &[
     ("E_UNBASELINED", exit::INCOMPATIBLE, "nothing says which migrations the checkpoint has"),
     ("E_UNKNOWN_LINEAGE", exit::INCOMPATIBLE, "the checkpoint's first migration is not in the catalogue"),
     ("E_CONVERT", exit::INCOMPATIBLE, "the other format cannot hold the checkpoint, or not all of it"),
-    ("E_NOT_MIGRATABLE", exit::INCOMPATIBLE, "the format has no parts that a migration could change"),
+    (
+        "E_NOT_MIGRATABLE",
+        exit::INCOMPATIBLE,
+        "the format has no parts that a migration could change, or no place for what it made",
+    ),
     ("E_UNEVEN", exit::INCOMPATIBLE, "the documents of a collection do not all have the same migrations"),
     ("E_IRREVERSIBLE", exit::IRREVERSIBLE, "a migration cannot be undone"),
     ("E_CODE_REQUIRED", exit::IRREVERSIBLE, "a step needs a script, which was forbidden"),
@@ -341,6 +345,8 @@ impl From<RepoError> for Failure {
             RepoError::Snapshot(error) => match error {
                 SnapshotError::Store(error) => store_failure(error, message),
                 SnapshotError::Format(error) => format_failure(error, message),
+                SnapshotError::Unwritable { .. } => Failure::new("E_NOT_MIGRATABLE", message)
+                    .hint("nothing was changed, and it can still be checked out as it is"),
                 SnapshotError::Length { .. } => Failure::new("E_VERIFY", message)
                     .hint("run `ckstore fsck`; the destination was left as it was"),
                 SnapshotError::Crc { .. } => Failure::new("E_FORMAT", message)
@@ -386,7 +392,9 @@ fn convert_failure(error: &ConvertError, message: String) -> Failure {
         ConvertError::Loss { .. } => {
             failure.hint("--lossy leaves out what is named here, and writes shared memory for each tensor")
         }
-        ConvertError::Dtype { .. } => failure.hint("a migration can cast it, or choose another format"),
+        ConvertError::Dtype { .. } => {
+            failure.hint("choose another format, or cast it first, which a migration can do to numbers")
+        }
         _ => failure.hint("choose another format, or a part with --state-dict PATH"),
     }
 }

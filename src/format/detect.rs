@@ -20,6 +20,10 @@ pub(super) fn detect_with_note(
     if head.starts_with(b"PK\x03\x04") {
         return torch::detect(source, limits);
     }
+    // The end of a directory that lists nothing: what `numpy.savez` writes of no arrays.
+    if head.starts_with(b"PK\x05\x06") {
+        return Ok((Format::Bytes, Some(kept_as_bytes("a zip file without entries"))));
+    }
     if safetensors::looks_like(&head) {
         return Ok((Format::Safetensors, None));
     }

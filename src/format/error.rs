@@ -1,5 +1,6 @@
 //! Why a file could not be read or written.
 
+use std::error::Error;
 use std::io;
 
 use super::Bound;
@@ -76,6 +77,14 @@ pub enum FormatError {
         /// The key.
         key: String,
     },
+    /// A name of nested containers that cannot be beside the others.
+    #[error(
+        "`{key}` cannot be beside the other names: its place lies in another value, or in both a list and a dict"
+    )]
+    Misplaced {
+        /// The name.
+        key: String,
+    },
     /// The format is read, but nothing can be written in it anew.
     #[error("a file of format `{0}` comes back as it was, but cannot be written with changes")]
     ReadOnly(super::Format),
@@ -85,15 +94,35 @@ pub enum FormatError {
 }
 
 impl FormatError {
+    /// What is wrong, without the kind of file in which it is: of a value that was never a file.
+    pub fn into_cause(self) -> Box<dyn Error + Send + Sync> {
+        match self {
+            FormatError::Zip(error) => error.into(),
+            FormatError::Pickle(error) => error.into(),
+            FormatError::Torch(error) => error.into(),
+            FormatError::Safetensors(error) => error.into(),
+            FormatError::Json(error) => error.into(),
+            FormatError::Npy(error) => error.into(),
+            FormatError::Gguf(error) => error.into(),
+            other => other.into(),
+        }
+    }
+
     /// The limit that the file exceeds, if it is one that can be moved.
     pub fn bound(&self) -> Option<Bound> {
         match self {
             FormatError::Limit { bound, .. } => *bound,
+            FormatError::Gguf(GgufError::Limit { bound, .. }) => Some(*bound),
             FormatError::Pickle(PickleError::Limit { what, .. })
             | FormatError::Json(JsonError::Limit { what, .. }) => Bound::of_values(what),
             _ => None,
         }
     }
+}
+
+/// A place in words: the root has no name.
+pub(super) fn named(path: &str) -> String {
+    if path.is_empty() { "the checkpoint".to_owned() } else { format!("`{path}`") }
 }
 
 /// Refuses a size above a limit that the format itself sets.

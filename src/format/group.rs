@@ -97,7 +97,8 @@ pub(super) fn compose_scanned(format: Format, members: Vec<(String, u64, Scanned
 }
 
 /// One member taken out of a group.
-pub(super) struct Unit {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unit {
     /// What the group calls it.
     pub name: String,
     /// Length in bytes.

@@ -37,9 +37,11 @@ pub use danger::{Checksums, Dangers, Finding, ODD_PICKLE, PROBLEMS, Problem, Rat
 pub use detect::detect;
 pub use error::FormatError;
 pub use folder::{
-    Archive, Entry, EntryKind, FolderError, FolderSource, entries_of as folder_entries, piece as folder_piece,
+    Archive, Entry, EntryKind, FolderError, FolderSource, entries_of as folder_entries,
+    files as folder_files, piece as folder_piece,
 };
 pub use gguf::GgufError;
+pub use group::Unit as FolderFile;
 pub use json::JsonError;
 pub use limits::{Bound, Limits};
 pub use npy::NpyError;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tail, Tensor};
 
-use super::error::check_limit;
+use super::error::{check_limit, named};
 use super::json::{self, JsonError};
 use super::source::read;
 use super::{
@@ -84,7 +84,7 @@ pub enum SafetensorsError {
         found: u64,
     },
     /// A value that the format cannot hold.
-    #[error("`{path}` cannot be written: {what}")]
+    #[error("{} cannot be written: {what}", named(path))]
     Unwritable {
         /// Where it is.
         path: String,

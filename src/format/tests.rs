@@ -146,6 +146,9 @@ fn a_format_is_told_by_content_and_what_is_kept_whole_says_so() {
         let told = scanned.notes.iter().any(|note| note.code == "W_KEPT_AS_BYTES");
         assert_eq!(told, is_whole, "{name}");
     }
+    let empty =
+        scan(&b"PK\x05\x06".iter().copied().chain([0; 18]).collect::<Vec<u8>>(), None, &Limits::default());
+    assert!(empty.unwrap().notes[0].message.starts_with("a zip file without entries is kept"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::snapshot::{self, Tree, TreeTensor};
 use crate::store::Reader;
 use crate::value::{Dtype, Path, is_atom, walk};
 
+use super::files::{FileChange, changed_files};
 use super::numbers::{Distance, Elements, View};
 use super::summary::Summary;
 use super::values::describe;
@@ -31,7 +32,8 @@ pub struct TensorEntry {
     /// Number of pieces in which it lies in a folder of shards; 0 where it lies whole.
     #[serde(skip_serializing_if = "is_zero")]
     pub pieces: u64,
-    /// What it is where it is no plain tensor: `sparse_coo`, `quantized`, `nested`, `meta`, the name of a class.
+    /// What it is where it is no plain tensor: `sparse_coo`, `quantized`, `nested`, `meta`, the name of a class; or
+    /// what its elements are where they are no plain numbers.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// The first place of the same tensor, where this is another.
@@ -121,6 +123,10 @@ pub struct DiffReport {
     pub same: u64,
     /// Values that are not tensors and differ.
     pub values: Vec<ValueChange>,
+    /// Files and other entries of a folder that were added, removed, or differ in what neither tensors nor values
+    /// show.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileChange>,
 }
 
 impl DiffReport {
@@ -132,6 +138,7 @@ impl DiffReport {
             && self.cast.is_empty()
             && self.changed.is_empty()
             && self.values.is_empty()
+            && self.files.is_empty()
     }
 }
 
@@ -174,6 +181,7 @@ impl Repo {
             changed: Vec::new(),
             same: 0,
             values: changed_values(&reader, old, new)?,
+            files: changed_files(&reader, old, new)?,
         };
         let before: HashMap<&Path, &TreeTensor> = old.tensors.iter().map(|t| (&t.path, t)).collect();
         let stayed = |tensor: &TreeTensor| {

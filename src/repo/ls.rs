@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::format::convert::tensor_of;
-use crate::format::{Entry, Format, WholeTensor, whole_tensor};
+use crate::format::{Format, WholeTensor, whole_tensor};
 use crate::object::ObjectId;
 use crate::progress::Progress;
 use crate::snapshot::{self, Tree};
 use crate::value::{Graph, NodeId, Path, walk};
 
 use super::diff::TensorEntry;
+use super::files::{ListedFile, files};
 use super::numbers::View;
 use super::summary::gather_all;
 use super::whole::{Listed, is_sharded, whole_tensors};
@@ -30,7 +31,7 @@ pub struct LsReport {
     pub bytes: u64,
     /// Of a folder, what is in it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub files: Option<Vec<Entry>>,
+    pub files: Option<Vec<ListedFile>>,
 }
 
 impl Repo {
@@ -43,7 +44,7 @@ impl Repo {
         let id = self.revision_named(name.unwrap_or("HEAD"))?;
         let tree = self.tree_of(&id)?;
         let tensors = self.listed(&tree)?.into_iter().map(|listed| listed.entry).collect();
-        let files = self.folder_entries(&tree)?;
+        let files = files(&self.reader(), &tree)?;
         Ok(report(id, tree, tensors, files))
     }
 
@@ -65,17 +66,19 @@ impl Repo {
             tensors.push(entry);
         }
         progress.end();
-        let files = self.folder_entries(&tree)?;
+        let files = files(&reader, &tree)?;
         Ok(report(id, tree, tensors, files))
     }
 
     /// The tensors of a tree.
     fn listed(&self, tree: &Tree) -> Result<Vec<Listed>, RepoError> {
-        let has_objects = Format::from_name(&tree.format).is_some_and(|format| {
-            matches!(format, Format::Folder | Format::TorchArchive | Format::TorchTar | Format::TorchRow)
+        use Format::*;
+        // What these say of a tensor is more than the table of the tree holds.
+        let says_more = Format::from_name(&tree.format).is_some_and(|format| {
+            matches!(format, Folder | TorchArchive | TorchTar | TorchRow | Npy | Npz | Gguf)
                 || format.keeps_objects()
         });
-        if has_objects && !is_sharded(tree) {
+        if says_more && !is_sharded(tree) {
             let (graph, _) = snapshot::read_graph(&self.reader(), tree)?;
             return Ok(tensors_of(tree, &graph));
         }
@@ -89,10 +92,15 @@ impl Repo {
     }
 }
 
-fn report(revision: ObjectId, tree: Tree, tensors: Vec<TensorEntry>, files: Option<Vec<Entry>>) -> LsReport {
+fn report(
+    revision: ObjectId,
+    tree: Tree,
+    tensors: Vec<TensorEntry>,
+    files: Option<Vec<ListedFile>>,
+) -> LsReport {
     let own = tensors.iter().filter(|tensor| tensor.same_as.is_none());
     let bytes = own.map(|tensor| tensor.bytes).fold(0, u64::saturating_add);
-    LsReport { revision, format: tree.format, tensors, bytes, files }
+    LsReport { revision, format: tree.format, tensors, files, bytes }
 }
 
 /// The tensors of a graph; what makes a sparse, quantized or other tensor up is not listed apart from it.
@@ -130,7 +138,7 @@ fn tensors_of(tree: &Tree, graph: &Graph) -> Vec<Listed> {
                 shape: tensor.shape.clone(),
                 bytes: tensor.bytes().unwrap_or_default(),
                 pieces: 0,
-                kind: String::new(),
+                kind: tensor.kind(),
                 same_as: None,
                 stats: None,
             };

@@ -325,6 +325,7 @@ mod tests {
             changed: Vec::new(),
             same,
             values: Vec::new(),
+            files: Vec::new(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! What can go wrong between files, graphs and stored objects.
 
+use std::error::Error;
 use std::io;
 
-use crate::format::FormatError;
+use crate::format::{Format, FormatError};
 use crate::object::ObjectId;
 use crate::store::StoreError;
 
@@ -18,6 +19,15 @@ pub enum SnapshotError {
     /// The format failed.
     #[error("the checkpoint's format cannot be handled")]
     Format(#[from] FormatError),
+    /// A value was given what its format has no place for.
+    #[error("the checkpoint cannot be written as `{format}`")]
+    Unwritable {
+        /// The format.
+        format: Format,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A stored tree cannot be used.
     #[error("tree {} cannot be read", id.short())]
     Tree {

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::format::{self, Outline, Part, StorageFacts};
+use crate::format::{self, FormatError, Outline, Part, StorageFacts};
 use crate::object::ObjectId;
 use crate::store::{Hint, Writer};
 use crate::value::{Dtype, Graph, Kind, StorageId, walk};
@@ -54,7 +54,9 @@ pub fn write_graph(
         Some(content) => StorageFacts { bytes: content.stored.bytes, crc32: content.crc32 },
         None => StorageFacts { bytes: graph.storage(id).bytes, crc32: 0 },
     };
-    let encoded = format::encode(graph, like, &facts)?;
+    let unwritable =
+        |error: FormatError| SnapshotError::Unwritable { format: like.format, source: error.into_cause() };
+    let encoded = format::encode(graph, like, &facts).map_err(unwritable)?;
     let outline = &encoded.outline;
     let mut storages = Vec::with_capacity(encoded.order.len());
     let mut places = vec![None; graph.storages.len()];

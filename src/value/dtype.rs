@@ -166,6 +166,21 @@ dtypes! {
     Q10, 105, "q1_0", 18;
 }
 
+impl Dtype {
+    /// Values in one element: many in GGML's blocks (the `gguf` Python package's table of sizes).
+    pub fn block_values(self) -> u64 {
+        use Dtype::*;
+        match self {
+            Q40 | Q41 | Q50 | Q51 | Q80 | Q81 | Iq4Nl | Mxfp4 => 32,
+            Nvfp4 => 64,
+            Q10 => 128,
+            Q2K | Q3K | Q4K | Q5K | Q6K | Q8K | Iq2Xxs | Iq2Xs | Iq2S | Iq3Xxs | Iq3S | Iq1S | Iq1M
+            | Iq4Xs | Tq10 | Tq20 => 256,
+            _ => 1,
+        }
+    }
+}
+
 impl std::fmt::Display for Dtype {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())

@@ -42,6 +42,13 @@ pub struct StorageRef {
     pub view: Option<StorageView>,
 }
 
+impl StorageRef {
+    /// NumPy's name of a type of elements that no tensor has, where the class is one.
+    pub fn numpy_type(&self) -> Option<&str> {
+        self.class.starts_with(['\'', '[']).then_some(&self.class)
+    }
+}
+
 /// A part of a storage as torch before 1.6 could name one, in elements of the storage's class.
 ///
 /// A tensor's offset counts from the start of the whole storage all the same.
@@ -83,6 +90,25 @@ impl Tensor {
     /// Number of bytes that its elements take when they lie densely, or `None` if that overflows.
     pub fn bytes(&self) -> Option<u64> {
         self.elements()?.checked_mul(self.dtype.item_bytes())
+    }
+
+    /// What its elements are where their type does not say it: blocks of many values, or bytes that stand for
+    /// numbers of foreign byte order or for a type of NumPy's; else empty.
+    pub fn kind(&self) -> String {
+        if self.dtype != Dtype::Bits8 {
+            return match self.dtype.block_values() {
+                1 => String::new(),
+                values => format!("in blocks of {values} values"),
+            };
+        }
+        let class = &self.storage.class;
+        if Dtype::from_name(class).is_some() {
+            return format!("big-endian {class}");
+        }
+        let Some(name) = self.storage.numpy_type() else { return String::new() };
+        let begin: String = name.chars().take(60).collect();
+        let more = if begin.len() < name.len() { "..." } else { "" };
+        format!("NumPy {begin}{more}")
     }
 
     /// Strides of a dense row-major tensor of this shape, or `None` if they overflow.

@@ -13,7 +13,7 @@ import driver
 # What runs where no part is named, in this order. A part is a module here with `run(setting)`, which prints what it
 # found and returns whether all is well.
 
-PARTS = ("returning", "tensors", "shipped", "upstream", "objects", "contexts", "inference", "rollback")
+PARTS = ("returning", "folders", "tensors", "shipped", "upstream", "objects", "contexts", "inference", "rollback")
 
 
 class Setting:

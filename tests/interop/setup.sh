@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 python3.11 -m venv "$target"
 install="$target/bin/pip install --quiet"
 $install --no-deps 'torch==2.15.0' 'nvidia-cuda-runtime==13.2.*'
-$install numpy filelock typing-extensions setuptools sympy networkx jinja2 fsspec
+$install numpy safetensors filelock typing-extensions setuptools sympy networkx jinja2 fsspec
 libraries=$("$target/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/torch/lib
 ln -sf ../../nvidia/cu13/lib/libcudart.so.13 "$libraries/libcudart.so.13"
 "$target/bin/python" "$here/stubs.py" "$libraries" libcudart.so.13

@@ -15,7 +15,7 @@ fn convert(home: &Home, name: &str, format: &str, output: &str, more: &[&str]) -
 /// The tensors of a ref as numbers, by name.
 fn numbers(home: &Home, name: &str) -> Value {
     let output = format!("{name}.numbers.json");
-    convert(home, name, "json", &output, &["--force"]);
+    convert(home, name, "json", &output, &["--force", "--lossy"]);
     let mut document: Value = serde_json::from_slice(&fs::read(home.path(&output)).unwrap()).unwrap();
     let values = document.as_object_mut().unwrap();
     // What is no tensor of the model.
@@ -143,6 +143,60 @@ fn a_folder_of_arrays_names_each_in_its_document() {
     for entry in document.values() {
         let array = fs::read(home.path("arrays").join(entry["npy"].as_str().unwrap())).unwrap();
         assert!(array.starts_with(b"\x93NUMPY"));
+    }
+}
+
+#[test]
+fn files_of_plain_bytes_are_no_silent_loss() {
+    let home = Home::new();
+    copy_folder(&data("folders/hf"), &home.path("hf"));
+    home.run(["import", "hf"]).ok();
+    fs::write(home.path("notes"), b"neither").unwrap();
+    home.run(["import", "notes"]).ok();
+    let told = |name: &str, format: &str| {
+        refused(&home, &["checkout", name, "--format", format, "-o", "new"])["message"].to_string()
+    };
+    for format in ["safetensors", "torch", "json"] {
+        let message = told("hf", format);
+        assert!(message.contains("`tokenizer.model` is a file of plain bytes"), "{format}: {message}");
+    }
+    for format in ["safetensors", "torch", "json", "dir"] {
+        let message = told("notes", format);
+        assert!(message.contains("it is kept as `bytes`"), "{format}: {message}");
+    }
+    let report = convert(&home, "hf", "json", "hf.json", &["--lossy"]);
+    assert_eq!(report["left_out"].as_array().unwrap().len(), 2, "{report}");
+}
+
+#[test]
+fn a_distributed_checkpoint_becomes_one_torch_file_with_its_values() {
+    let home = Home::new();
+    copy_folder(&data("folders/dcp"), &home.path("dcp"));
+    home.run(["import", "dcp"]).ok();
+    let report = convert(&home, "dcp", "torch", "whole.pt", &[]);
+    assert_eq!((&report["tensors"], &report["left_out"]), (&3.into(), &serde_json::json!([])));
+    home.run(["import", "whole.pt"]).ok();
+    assert_eq!(numbers(&home, "whole"), numbers(&home, "dcp"));
+    // A folder and a file are compared by what they hold.
+    assert_eq!(home.json(["diff", "dcp", "whole"])["files"], Value::Null);
+    assert_eq!(home.json(["show", "whole", "lr.0"])["value"], 0.1);
+}
+
+#[test]
+fn types_of_numpy_stay_in_its_formats() {
+    let home = Home::new();
+    for name in ["struct", "unicode"] {
+        fs::copy(data(&format!("corpus/numpy/{name}.npy")), home.path("a.npy")).unwrap();
+        home.run(["import", "a.npy", "--name", name]).ok();
+        convert(&home, name, "npz", &format!("{name}.npz"), &[]);
+        home.run(["import", &format!("{name}.npz"), "--name", "packed"]).ok();
+        let array = |name: &str| {
+            let tensor = home.json(["ls", name])["tensors"][0].clone();
+            (tensor["kind"].clone(), tensor["shape"].clone(), tensor["bytes"].clone())
+        };
+        assert_eq!(array("packed"), array(name));
+        assert!(array(name).0.as_str().unwrap().starts_with("NumPy "));
+        refused(&home, &["checkout", name, "--format", "safetensors", "-o", "new"]);
     }
 }
 

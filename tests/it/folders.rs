@@ -65,6 +65,57 @@ fn a_folder_returns_with_names_modes_and_links() {
 
 #[cfg(unix)]
 #[test]
+fn files_are_listed_and_a_change_of_one_is_told() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let home = Home::with_folder("hf-bin");
+    let path = |name: &str| home.path("hf-bin").join(name);
+    home.run(["import", "hf-bin"]).ok();
+    let listed = home.json(["ls"])["files"].clone();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|file| &file["path"]).collect();
+    assert_eq!(names.len(), 7);
+    let last = &listed[6];
+    assert_eq!((&last["path"], &last["kind"]), (&"tokenizer_config.json".into(), &"file".into()));
+    assert_eq!((&last["format"], &last["bytes"]), (&"json".into(), &25.into()));
+    // As long as before, with other permissions, new, gone, and one whose values tell what changed.
+    fs::set_permissions(path("tokenizer.model"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(path("config.json"), fs::Permissions::from_mode(0o600)).unwrap();
+    home.run(["import", "hf-bin"]).ok();
+    fs::write(path("tokenizer.model"), [7; 600]).unwrap();
+    fs::set_permissions(path("config.json"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("config.json", path("link")).unwrap();
+    fs::remove_file(path("README.md")).unwrap();
+    fs::write(path("tokenizer_config.json"), "{\"changed\": 1}").unwrap();
+    home.run(["import", "hf-bin"]).ok();
+    let files = home.json(["diff"])["files"].clone();
+    let rows = files.as_array().unwrap().iter().map(|change| {
+        let text = |side: &str| change[side].as_str().unwrap_or("-").to_owned();
+        (change["path"].as_str().unwrap(), text("before"), text("after"))
+    });
+    let rows: Vec<_> = rows.map(|(path, before, after)| format!("{path}: {before} => {after}")).collect();
+    assert_eq!(
+        rows[1..],
+        [
+            "config.json: 59 bytes, mode 600 => 59 bytes, mode 755",
+            "link: - => a link to config.json",
+            "tokenizer.model: 600 bytes, mode 644 => 600 bytes, mode 644"
+        ]
+    );
+    assert!(rows[0].starts_with("README.md: 7 bytes") && rows[0].ends_with("=> -"), "{rows:?}");
+}
+
+#[test]
+fn a_change_of_plain_bytes_is_told() {
+    let home = Home::new();
+    for content in ["one", "two"] {
+        fs::write(home.path("a.dat"), content).unwrap();
+        home.run(["import", "a.dat"]).ok();
+    }
+    let ran = home.run(["diff", "--exit-code"]);
+    assert_eq!((ran.code, ran.stdout.lines().next()), (Some(10), Some("F (the file): 3 bytes => 3 bytes")));
+}
+
+#[cfg(unix)]
+#[test]
 fn links_out_of_the_folder_and_special_files_are_refused() {
     use std::os::unix::fs::symlink;
     let links =
@@ -185,6 +236,24 @@ fn values_of_a_distributed_checkpoint_do_not_change() {
     let ran = home.run(["checkout", "--version", "1.0"]);
     assert!(ran.code != Some(0) && ran.stderr.contains("only names can be changed"), "{ran:?}");
     assert!(content_of(&home.path("dcp")) == before);
+}
+
+#[test]
+fn names_of_nested_values_change_where_they_fit_beside_the_others() {
+    let tried = |new: &str| {
+        let home = Home::with_folder("dcp");
+        let script = format!("version = \"1.0\"\n\n[[step]]\nrename = \"lr.0\"\nto = \"{new}\"\n");
+        fs::write(home.path("migrations/1700000000_names.toml"), script).unwrap();
+        home.run(["import", "dcp", "--version", "0.1"]).ok();
+        (home.run(["checkout", "--version", "1.0"]), home)
+    };
+    let (ran, home) = tried("trainer.lr.0");
+    ran.ok();
+    assert!(names(&home.json(["ls"])).contains(&"model.a.weight"));
+    assert_eq!(home.json(["show", "HEAD", "trainer.lr.0"])["value"], 0.1);
+    // `lr` is a list, in which `first` is no place.
+    let (ran, _) = tried("lr.first");
+    assert!(ran.code == Some(3) && ran.stderr.contains("`lr.first` cannot be beside"), "{ran:?}");
 }
 
 #[test]

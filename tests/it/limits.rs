@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::Home;
+use crate::support::{Home, data};
 
 /// A document with an integer of more digits than the default allows.
 const DOCUMENT: &str = "long.json";
@@ -21,6 +21,13 @@ fn an_error_names_the_option_that_raises_the_limit() {
     let error = &ran.json()["error"];
     assert_eq!(error["code"], "E_FORMAT");
     assert!(error["hint"].as_str().unwrap().starts_with("--max-digits raises the limit"), "{error}");
+    fs::copy(data("corpus/gguf/plain.gguf"), home.path("a.gguf")).unwrap();
+    for (option, limit) in [("--max-entries", "1"), ("--max-values", "2")] {
+        let ran = home.run(["import", "a.gguf", option, limit, "--json"]);
+        let error = &ran.json()["error"];
+        assert_eq!(ran.code, Some(6), "{error}");
+        assert!(error["hint"].as_str().unwrap().starts_with(&format!("{option} raises")), "{error}");
+    }
     // A pickle beyond a limit is kept as bytes, which is said in the same way.
     fs::write(home.path("list.pkl"), b"\x80\x02](NNNNNNNNe.").unwrap();
     let report = home.json(["import", "list.pkl", "--max-values", "5"]);

@@ -16,6 +16,7 @@ mod formats;
 mod fsck;
 mod fuzz;
 mod gc;
+mod gguf;
 mod http;
 mod inference;
 mod large;

@@ -1,9 +1,12 @@
 //! What keeps a checkpoint from becoming one of another format.
 
+use std::error::Error;
+
 use serde::Serialize;
 
-use crate::value::{Dtype, Path};
+use crate::value::Path;
 
+use super::super::error::named;
 use super::super::{Format, FormatError};
 
 /// Something that another format has no place for.
@@ -29,7 +32,7 @@ pub enum ConvertError {
         path: Path,
     },
     /// What is there is no dict of tensors.
-    #[error("{} is {what}, not a dict of tensors", named(path))]
+    #[error("{} is {what}, not a dict of tensors", named(path.as_str()))]
     NoStateDict {
         /// The place.
         path: Path,
@@ -39,12 +42,12 @@ pub enum ConvertError {
         suggestion: Option<Path>,
     },
     /// The other format has no such elements.
-    #[error("{} has elements of type {dtype}, which {format} does not have", named(path))]
+    #[error("{} has elements of type {dtype}, which {format} does not have", named(path.as_str()))]
     Dtype {
         /// The tensor.
         path: Path,
         /// Its type.
-        dtype: Dtype,
+        dtype: String,
         /// The other format.
         format: Format,
     },
@@ -96,19 +99,35 @@ pub enum ConvertError {
         /// The format.
         format: Format,
     },
-    /// The other format failed.
-    #[error("it cannot be laid out")]
-    Format(#[from] FormatError),
+    /// A checkpoint that is kept as bytes.
+    #[error("it is kept as `{format}`, of which nothing is known that could be converted")]
+    Opaque {
+        /// Its format.
+        format: Format,
+    },
+    /// The other format has no place for a value.
+    #[error("{format} cannot hold it")]
+    Unwritable {
+        /// The other format.
+        format: Format,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
-/// A place in words: the root has no name.
-fn named(path: &Path) -> String {
-    if path.is_root() { "the checkpoint".to_owned() } else { format!("`{path}`") }
+impl ConvertError {
+    /// The other format failed.
+    pub fn unwritable(format: Format, error: FormatError) -> ConvertError {
+        ConvertError::Unwritable { format, source: error.into_cause() }
+    }
 }
 
 fn listed(losses: &[LeftOut]) -> String {
-    let named =
-        losses.iter().take(NAMED_LOSSES).map(|loss| format!("{} is {}", named(&loss.path), loss.what));
+    let named = losses
+        .iter()
+        .take(NAMED_LOSSES)
+        .map(|loss| format!("{} is {}", named(loss.path.as_str()), loss.what));
     let mut text = named.collect::<Vec<_>>().join("; ");
     if losses.len() > NAMED_LOSSES {
         text.push_str(&format!("; and {} more", losses.len() - NAMED_LOSSES));

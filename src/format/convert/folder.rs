@@ -74,6 +74,7 @@ pub fn arrays(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Result
         }
     }
     maker.arrays.left_out.extend(super::tied::shared(&maker.tensors));
+    maker.arrays.left_out.extend(select::opaque(outline, request)?);
     refuse_losses(graph, request, &maker.arrays.left_out)?;
     maker.arrays.document.storages.clear();
     select::make_dicts_plain(&mut maker.arrays.document);

@@ -55,6 +55,22 @@ pub struct Pieces {
     pub pieces: Vec<(Vec<u64>, Tensor)>,
 }
 
+impl Pieces {
+    /// The element type, and what its bytes stand for where it has no name of its own.
+    pub fn type_text(&self) -> String {
+        let kind = self.pieces.first().map(|(_, tensor)| tensor.kind()).unwrap_or_default();
+        if self.dtype == Dtype::Bits8 && !kind.is_empty() { kind } else { self.dtype.to_string() }
+    }
+
+    /// NumPy's own name of the type of elements that are listed as bytes; empty where there is none.
+    fn numpy_type(&self) -> &str {
+        match self.pieces.as_slice() {
+            [(_, tensor)] if self.dtype == Dtype::Bits8 => tensor.storage.numpy_type().unwrap_or_default(),
+            _ => "",
+        }
+    }
+}
+
 /// A value in another format.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Converted {
@@ -77,8 +93,9 @@ pub fn convert(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Resul
     if request.format == Format::TorchZip && outline.format.keeps_objects() {
         return whole(graph, root, request);
     }
+    let opaque = select::opaque(outline, request)?;
     let found = select::tensors(graph, outline, root, request)?;
-    let Found { tensors, metadata, mut left_out } = found;
+    let Found { tensors, metadata, values, mut left_out } = found;
     for (path, tensor) in &tensors {
         check_dtype(request.format, path, tensor)?;
         check_name(request.format, path)?;
@@ -86,6 +103,7 @@ pub fn convert(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Resul
     if request.format != Format::TorchZip {
         left_out.extend(tied::shared(&tensors));
     }
+    left_out.extend(opaque);
     refuse_losses(graph, request, &left_out)?;
     let mut converted = Converted { graph: Graph::new(), bytes: Vec::new(), left_out };
     if let Some(metadata) = metadata {
@@ -100,7 +118,28 @@ pub fn convert(graph: &Graph, outline: &Outline, request: &Request<'_>) -> Resul
         let name = path.steps().last().unwrap_or_default();
         add(&mut converted, &name, graph, pieces);
     }
+    let mut places = std::collections::HashMap::new();
+    for (name, value) in values {
+        let value = merge::copy(graph, value, &mut converted.graph, &mut places);
+        let root = converted.graph.root;
+        converted.graph.set(root, &name, value);
+    }
     Ok(converted)
+}
+
+/// What a document of a checkpoint leaves out.
+///
+/// # Errors
+///
+/// If something would be lost and that was not allowed.
+pub fn left_out_of_document(
+    graph: &Graph,
+    outline: &Outline,
+    request: &Request<'_>,
+) -> Result<Vec<LeftOut>, ConvertError> {
+    let left_out = select::opaque(outline, request)?;
+    refuse_losses(graph, request, &left_out)?;
+    Ok(left_out)
 }
 
 /// Adds a tensor with a storage of its own.
@@ -115,6 +154,7 @@ fn add(converted: &mut Converted, name: &str, from: &Graph, pieces: Pieces) {
 fn tensor(graph: &mut Graph, bytes: &mut Vec<Bytes>, name: &str, from: &Graph, pieces: Pieces) -> NodeId {
     let shape = pieces.shape.clone();
     let dtype = pieces.dtype;
+    let class = pieces.numpy_type().to_owned();
     let elements = shape.iter().fold(1u64, |n, extent| n.saturating_mul(*extent));
     let storage = graph
         .add_storage(Storage { key: name.to_owned(), bytes: elements.saturating_mul(dtype.item_bytes()) });
@@ -128,7 +168,7 @@ fn tensor(graph: &mut Graph, bytes: &mut Vec<Bytes>, name: &str, from: &Graph, p
         strides: Tensor::contiguous_strides(&shape).unwrap_or_default(),
         shape,
         offset: 0,
-        storage: StorageRef { storage, class: String::new(), location: String::new(), elements, view: None },
+        storage: StorageRef { storage, class, location: String::new(), elements, view: None },
         requires_grad: false,
         hooks: None,
         metadata: None,
@@ -171,14 +211,17 @@ fn check_dtype(format: Format, path: &Path, pieces: &Pieces) -> Result<(), Conve
     let dtype = pieces.dtype;
     let is_held = match format {
         Format::Safetensors => safetensors::holds(dtype),
-        Format::Npz | Format::Npy => npy::holds(dtype),
+        Format::Npz | Format::Npy => npy::holds(dtype) || !pieces.numpy_type().is_empty(),
         Format::Gguf => gguf::holds(dtype),
         Format::Json => is_plain_number(dtype),
         // Blocks of GGML have codes from 64 on.
         Format::TorchZip => dtype.code() < 64 && dtype != Dtype::Bits8,
         _ => true,
     };
-    if is_held { Ok(()) } else { Err(ConvertError::Dtype { path: path.clone(), dtype, format }) }
+    if is_held {
+        return Ok(());
+    }
+    Err(ConvertError::Dtype { path: path.clone(), dtype: pieces.type_text(), format })
 }
 
 /// Readers of GGUF have room for so many bytes of a name.

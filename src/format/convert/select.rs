@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use crate::value::{Dtype, Graph, Kind, NodeId, Path, Tail, walk};
 
-use super::super::folder::{VIEW, piece};
-use super::super::{Format, Outline};
+use super::super::folder::{VIEW, files, piece};
+use super::super::group::Unit;
+use super::super::{Format, Outline, merge};
 use super::{ConvertError, LeftOut, METADATA, Pieces, Request};
 
 /// The tensors of a dict, and what else is in it.
@@ -13,6 +14,8 @@ pub(super) struct Found {
     pub tensors: Vec<(Path, Pieces)>,
     /// What the format itself keeps beside tensors, where the other one does so too.
     pub metadata: Option<NodeId>,
+    /// Other values that the format has a place for, by their names.
+    pub values: Vec<(String, NodeId)>,
     pub left_out: Vec<LeftOut>,
 }
 
@@ -23,6 +26,34 @@ pub(super) fn part(graph: &Graph, path: Option<&Path>) -> Result<NodeId, Convert
     found.map(|place| place.node).ok_or_else(|| ConvertError::NoPlace { path: path.clone() })
 }
 
+/// The files of a folder that are kept as bytes, where all of it is converted.
+///
+/// # Errors
+///
+/// If the checkpoint itself is such a file.
+pub(super) fn opaque(outline: &Outline, request: &Request<'_>) -> Result<Vec<LeftOut>, ConvertError> {
+    let is_opaque = |outline: &Outline| match outline.format {
+        Format::Bytes => true,
+        // An exported program has documents, which name its tensors.
+        Format::Zip => outline.extras.is_empty(),
+        _ => false,
+    };
+    if is_opaque(outline) {
+        return Err(ConvertError::Opaque { format: outline.format });
+    }
+    let is_part = request.state_dict.is_some_and(|path| !path.is_root());
+    if outline.format != Format::Folder || is_part {
+        return Ok(Vec::new());
+    }
+    let files = files(outline).map_err(|error| ConvertError::unwritable(request.format, error))?;
+    let files = files.into_iter().filter(|file| file.bytes > 0 && is_opaque(&file.outline));
+    let left_out = |file: Unit| LeftOut {
+        path: Path::root().join(&file.name),
+        what: "a file of plain bytes".to_owned(),
+    };
+    Ok(files.map(left_out).collect())
+}
+
 /// The tensors of the dict at a node.
 pub(super) fn tensors(
     graph: &Graph,
@@ -31,7 +62,7 @@ pub(super) fn tensors(
     request: &Request<'_>,
 ) -> Result<Found, ConvertError> {
     let above = request.state_dict.cloned().unwrap_or_else(Path::root);
-    let mut found = Found { tensors: Vec::new(), metadata: None, left_out: Vec::new() };
+    let mut found = Found { tensors: Vec::new(), metadata: None, values: Vec::new(), left_out: Vec::new() };
     // An array by itself is one of no name.
     if outline.format == Format::Npy
         && let Some(pieces) = whole_tensor(graph, root)
@@ -44,6 +75,8 @@ pub(super) fn tensors(
         return Err(ConvertError::NoStateDict { path: above, what, suggestion });
     }
     let view = view(outline);
+    // What ranks stored beside tensors are values of Python.
+    let keeps_values = request.format == Format::TorchZip && view == Some("dcp");
     for (key, value) in graph.items(root) {
         let Some(name) = graph.as_str(key) else {
             let what = "an entry whose name is no text".to_owned();
@@ -69,10 +102,19 @@ pub(super) fn tensors(
         };
         match pieces {
             Some(pieces) => found.tensors.push((path, pieces)),
+            None if keeps_values && !has_tensors(graph, value) => {
+                found.values.push((name.to_owned(), value));
+            }
             None => found.left_out.push(LeftOut { path, what: described(graph, value) }),
         }
     }
     Ok(found)
+}
+
+/// Whether a tensor or a storage is in a value.
+fn has_tensors(graph: &Graph, value: NodeId) -> bool {
+    let parts = merge::nodes(graph, value);
+    parts.iter().any(|node| matches!(node.kind, Kind::Tensor(_) | Kind::Storage(_)))
 }
 
 /// The tensor at a node, or in the parameter there.

@@ -6,6 +6,7 @@
 
 mod known;
 mod odd;
+mod packed;
 mod pickles;
 mod rating;
 mod tar;
@@ -152,7 +153,8 @@ impl Dangers {
 ///
 /// If the file cannot be read. What is damaged or hostile is a [`Problem`].
 pub fn dangers(source: &dyn Source, limits: &Limits, checksums: Checksums) -> Result<Dangers, FormatError> {
-    let mut hunt = Hunt { limits, checksums, found: Dangers::default(), places: HashMap::new(), bytes: 0 };
+    let mut hunt =
+        Hunt { limits, checksums, found: Dangers::default(), places: HashMap::new(), bytes: 0, unpacked: 0 };
     let is_known = hunt.file(source, "", 0, Role::File)?;
     let format = match detect(source) {
         Ok(Format::Bytes) => None,
@@ -198,6 +200,8 @@ struct Hunt<'a> {
     /// Where each finding is, by what makes it one.
     places: HashMap<(String, String, bool, Rating), usize>,
     bytes: u64,
+    /// Bytes that streams were unpacked to.
+    unpacked: u64,
 }
 
 impl Hunt<'_> {
@@ -210,16 +214,15 @@ impl Hunt<'_> {
         role: Role,
     ) -> Result<bool, FormatError> {
         let head = read(source, 0, source.bytes().min(512))?;
-        let is_container = zips::begins(&head) || head.starts_with(npy::MAGIC) || tar::begins(&head);
         if depth >= MOST_DEPTH {
-            if is_container || pickles::is_marked(&head) {
+            if is_container(&head) {
                 self.problem(
                     entry,
                     "S_NESTING",
                     &format!("more than {MOST_DEPTH} containers inside each other"),
                 );
             }
-            return Ok(is_container);
+            return Ok(is_container(&head));
         }
         let looked = if zips::begins(&head) {
             self.zips(source, entry, depth).map(|()| true)
@@ -241,6 +244,10 @@ impl Hunt<'_> {
                 true
             }
         };
+        if role != Role::Storage {
+            // Besides: what begins as a stream may be a pickle all the same.
+            known |= self.packed(source, &head, entry, depth, role)?;
+        }
         if matches!(role, Role::File | Role::Member) {
             text::look(self, source, &head, entry)?;
             if !zips::begins(&head) && zips::ends(source)? {
@@ -398,6 +405,15 @@ impl Hunt<'_> {
         self.found.truncated |= !is_within;
         is_within
     }
+}
+
+/// Whether bytes begin as something that is looked into: an archive, an array, a stream, a pickle.
+fn is_container(head: &[u8]) -> bool {
+    zips::begins(head)
+        || head.starts_with(npy::MAGIC)
+        || tar::begins(head)
+        || packed::begins(head)
+        || pickles::is_marked(head)
 }
 
 /// The place of something inside an entry.

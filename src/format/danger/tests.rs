@@ -158,6 +158,82 @@ fn pickles_in_the_constants_of_pickles_are_found() {
     assert_eq!(globals(&scan(&file)), [("os.system", "constant at 18", 21)]);
 }
 
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    miniz_oxide::deflate::compress_to_vec_zlib(bytes, 6)
+}
+
+/// A gzip stream with a name in its header.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let deflated = miniz_oxide::deflate::compress_to_vec(bytes, 6);
+    let length = bytes.len() as u32;
+    let end = [crc32fast::hash(bytes).to_le_bytes(), length.to_le_bytes()].concat();
+    [b"\x1f\x8b\x08\x08\0\0\0\0\0\xffa.pkl\0", deflated.as_slice(), &end].concat()
+}
+
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = Vec::new();
+    for three in bytes.chunks(3) {
+        let number = (0..3).fold(0, |n, place| n << 8 | usize::from(*three.get(place).unwrap_or(&0)));
+        let digit = |place| if place > three.len() { b'=' } else { DIGITS[number >> (18 - 6 * place) & 63] };
+        text.extend((0..4).map(digit));
+    }
+    text
+}
+
+/// A pickle whose value is these bytes.
+fn constant(bytes: &[u8]) -> Vec<u8> {
+    [b"\x80\x04B".as_slice(), &(bytes.len() as u32).to_le_bytes(), bytes, b"."].concat()
+}
+
+#[test]
+fn what_is_packed_once_more_is_looked_into() {
+    let archive = zip(b"", &[("archive/data.pkl", 0, SYSTEM)]);
+    let table = [
+        (constant(&zlib(SYSTEM)), "constant at 2!zlib"),
+        (constant(&gzip(SYSTEM)), "constant at 2!gzip"),
+        (constant(&base64(SYSTEM)), "constant at 2!base64"),
+        (constant(&base64(&zlib(SYSTEM))), "constant at 2!base64!zlib"),
+        (constant(&zlib(&archive)), "constant at 2!zlib!archive/data.pkl"),
+        (gzip(SYSTEM), "gzip"),
+        (zip(b"", &[("a.pkl.gz", 8, &gzip(SYSTEM))]), "a.pkl.gz!gzip"),
+        (gzip(&archive), "gzip!archive/data.pkl"),
+    ];
+    for (file, place) in table {
+        assert_eq!(globals(&scan(&file)), [("os.system", place, 21)], "{place}");
+    }
+    let text = [b"\x80\x04\x8c".as_slice(), &[base64(SYSTEM).len() as u8], &base64(SYSTEM), b"."].concat();
+    assert_eq!(globals(&scan(&text)), [("os.system", "constant at 2!base64", 21)]);
+    // Neither letters that happen to be base64 nor numbers that were compressed are anything.
+    for bytes in [b"encoderdecoderattentionweights".to_vec(), zlib(&[1, 2, 3, 4].repeat(100))] {
+        assert_eq!(scan(&constant(&bytes)).worst(), Rating::Safe);
+    }
+    let mut packed = SYSTEM.to_vec();
+    for _ in 0..20 {
+        packed = gzip(&packed);
+    }
+    assert_eq!(globals(&scan(&packed)), []);
+    assert_eq!(codes(&scan(&packed)), ["S_NESTING"]);
+}
+
+#[test]
+fn a_stream_is_not_unpacked_to_its_end() {
+    let bomb = zlib(&[&SYSTEM[..SYSTEM.len() - 1], &vec![b'0'; 100 << 20]].concat());
+    for file in [constant(&bomb), bomb] {
+        let found = scan(&file);
+        assert!(codes(&found).contains(&"S_BOMB"), "{found:?}");
+        assert_eq!(globals(&found).len(), 1, "{found:?}");
+    }
+    // Nothing is said of numbers, however many there are, until there are too many to look at.
+    let large = zlib(&vec![0; 60 << 20]);
+    let item = constant(&large)[2..].strip_suffix(b".").unwrap().to_vec();
+    let list = |count| {
+        [b"\x80\x04]".to_vec(), [item.as_slice(), b"a"].concat().repeat(count), b".".to_vec()].concat()
+    };
+    assert_eq!(codes(&scan(&list(4))), [""; 0]);
+    assert_eq!(codes(&scan(&list(6))), ["S_LIMIT"]);
+}
+
 #[test]
 fn archives_in_archives_are_looked_into() {
     let inner_zip = zip(b"", &[("archive/data.pkl", 0, SYSTEM), ("archive/version", 0, b"3")]);

@@ -567,7 +567,7 @@ fn zip64(extra: &[u8], fields: [&mut u64; 3]) {
 }
 
 /// The first bytes of what is deflated, and whether there are more.
-fn inflate(stored: &[u8], room: usize) -> (Vec<u8>, bool) {
+pub(super) fn inflate(stored: &[u8], room: usize) -> (Vec<u8>, bool) {
     match miniz_oxide::inflate::decompress_to_vec_with_limit(stored, room) {
         Ok(content) => (content, false),
         Err(stopped) => {

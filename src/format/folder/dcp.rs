@@ -4,12 +4,13 @@
 //! Layout: `torch/distributed/checkpoint/metadata.py` and `filesystem.py`. Names are in the pickle alone, so what
 //! changes only names, or drops some, leaves the shards as they are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::value::{Graph, Kind, NodeId, StorageId, Tail};
 
 use super::super::group::{self, Laid, Unit};
 use super::super::{Format, FormatError, Limits, StorageFacts, merge};
+use super::way::{self, Step};
 
 const METADATA: &str = ".metadata";
 
@@ -115,33 +116,37 @@ pub(super) fn encode(
 fn renamed(graph: &Graph, members: &[Unit]) -> Result<HashMap<String, Option<String>>, FormatError> {
     let (mut old, roots) = group::decode(members, &Limits::NONE)?;
     decode(members, &roots, &mut old)?;
-    let mut names: HashMap<String, Option<String>> = HashMap::new();
-    // Values by what they are, in order, so that equal ones keep theirs.
-    let mut values: HashMap<String, Vec<String>> = HashMap::new();
-    let digest = |graph: &Graph, id| format!("{:?}", merge::nodes(graph, id));
-    for (key, value) in old.items(old.root).into_iter().rev() {
-        let name = old.as_str(key).unwrap_or_default().to_owned();
-        values.entry(digest(&old, value)).or_default().push(name.clone());
-        names.insert(name, None);
+    let old = names_and_values(&old);
+    let before: HashMap<&str, &str> =
+        old.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let new = names_and_values(graph);
+    let (kept, moved): (Vec<_>, Vec<_>) =
+        new.iter().partition(|(name, value)| before.get(name.as_str()) == Some(&value.as_str()));
+    let kept: HashSet<&str> = kept.into_iter().map(|(name, _)| name.as_str()).collect();
+    // Equal values keep their order.
+    let mut left: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (name, value) in old.iter().rev().filter(|(name, _)| !kept.contains(name.as_str())) {
+        left.entry(value).or_default().push(name);
     }
-    let mut moved = Vec::new();
-    for (key, value) in graph.items(graph.root) {
-        let name = graph.as_str(key).unwrap_or_default().to_owned();
-        let digest = digest(graph, value);
-        match values.get_mut(&digest) {
-            Some(left) if left.contains(&name) => {
-                left.retain(|old| *old != name);
-                names.insert(name.clone(), Some(name));
-            }
-            Some(_) => moved.push((name, digest)),
-            None => return Err(FormatError::OnlyNames { key: name }),
-        }
-    }
-    for (name, digest) in moved {
-        let was = values.get_mut(&digest).and_then(Vec::pop);
-        names.insert(was.ok_or_else(|| FormatError::OnlyNames { key: name.clone() })?, Some(name));
+    let names =
+        old.iter().map(|(name, _)| (name.clone(), kept.contains(name.as_str()).then(|| name.clone())));
+    let mut names: HashMap<String, Option<String>> = names.collect();
+    for (name, value) in moved {
+        let was = left.get_mut(value.as_str()).and_then(Vec::pop);
+        let was = was.ok_or_else(|| FormatError::OnlyNames { key: name.clone() })?;
+        names.insert(was.to_owned(), Some(name.clone()));
     }
     Ok(names)
+}
+
+/// Each name, with text that is the same for the same value.
+fn names_and_values(graph: &Graph) -> Vec<(String, String)> {
+    let items = graph.items(graph.root).into_iter();
+    let text = |(key, value)| {
+        let name = graph.as_str(key).unwrap_or_default().to_owned();
+        (name, format!("{:?}", merge::nodes(graph, value)))
+    };
+    items.map(text).collect()
 }
 
 /// Renames the keys of a dict by name, and the way of steps that stands for a name where its value is one.
@@ -151,53 +156,67 @@ fn rename_keys(
     renamed: &HashMap<String, Option<String>>,
 ) -> Result<(), FormatError> {
     let mut tail = Vec::new();
+    let (mut old_ways, mut kept_ways) = (Vec::new(), Vec::new());
+    let (mut new_ways, mut new_names) = (Vec::new(), Vec::new());
     for step in std::mem::take(&mut graph.node_mut(dict).tail) {
-        let Tail::Set(key, value) = step else {
+        let named = match &step {
+            Tail::Set(key, value) => graph.as_str(*key).map(|name| (name.to_owned(), *value)),
+            _ => None,
+        };
+        let Some((old, value)) = named else {
             tail.push(step);
             continue;
         };
-        match graph.as_str(key).and_then(|name| Some((name.to_owned(), renamed.get(name)?))) {
-            Some((_, None)) => {}
-            Some((old, Some(new))) if old != *new => {
-                let value = match graph.kind(value) {
-                    Kind::Tuple(way) => {
-                        let way = way.clone();
-                        renamed_way(graph, &way, new)?
-                    }
-                    _ => value,
-                };
-                let key = graph.add_str(new.clone());
-                tail.push(Tail::Set(key, value));
+        let new = match renamed.get(&old) {
+            Some(None) => continue,
+            Some(Some(new)) => new.clone(),
+            None => old.clone(),
+        };
+        let mut new_value = value;
+        if let Some(old_way) = way_at(graph, value) {
+            if old == new {
+                kept_ways.push(old_way.clone());
+            } else {
+                let new_way = way::renamed(&old_way, &new);
+                new_value = add_way(graph, &new_way);
+                new_ways.push(new_way);
+                new_names.push(new.clone());
             }
-            _ => tail.push(step),
+            old_ways.push(old_way);
         }
+        tail.push(if old == new { step } else { Tail::Set(graph.add_str(new), new_value) });
     }
     graph.node_mut(dict).tail = tail;
-    Ok(())
+    // Those that stay come first, so that a new name is what does not fit.
+    let kept = kept_ways.len();
+    kept_ways.append(&mut new_ways);
+    match way::clash(&kept_ways).and_then(|place| place.checked_sub(kept)) {
+        Some(place) if way::clash(&old_ways).is_none() => {
+            Err(FormatError::Misplaced { key: new_names.swap_remove(place) })
+        }
+        _ => Ok(()),
+    }
 }
 
-/// The way through nested containers whose steps, joined by dots, are a name: each step but the last takes as many
-/// parts of the new name as it has of the old.
-fn renamed_way(graph: &mut Graph, way: &[NodeId], name: &str) -> Result<NodeId, FormatError> {
-    let mut rest: Vec<&str> = name.split('.').collect();
+/// The way that a tuple of keys and places is.
+fn way_at(graph: &Graph, id: NodeId) -> Option<Vec<Step>> {
+    let Kind::Tuple(steps) = graph.kind(id) else { return None };
+    let step = |id: &NodeId| match graph.as_int(*id) {
+        Some(place) => Some(Step::Place(place)),
+        None => graph.as_str(*id).map(|key| Step::Key(key.to_owned())),
+    };
+    steps.iter().map(step).collect()
+}
+
+fn add_way(graph: &mut Graph, way: &[Step]) -> NodeId {
     let mut steps = Vec::with_capacity(way.len());
-    for (place, step) in way.iter().enumerate() {
-        let parts = match graph.as_str(*step) {
-            Some(text) => text.split('.').count(),
-            None => 1,
-        };
-        let parts = if place + 1 == way.len() { rest.len() } else { parts.min(rest.len().saturating_sub(1)) };
-        if parts == 0 {
-            continue;
-        }
-        let text = rest.drain(..parts).collect::<Vec<_>>().join(".");
-        steps.push(match (graph.as_int(*step), text.parse::<i64>()) {
-            (Some(_), Ok(number)) => graph.add(Kind::Int(number)),
-            (Some(_), Err(_)) => return Err(FormatError::OnlyNames { key: name.to_owned() }),
-            (None, _) => graph.add_str(text),
+    for step in way {
+        steps.push(match step {
+            Step::Key(key) => graph.add_str(key.clone()),
+            Step::Place(place) => graph.add(Kind::Int(*place)),
         });
     }
-    Ok(graph.add(Kind::Tuple(steps)))
+    graph.add(Kind::Tuple(steps))
 }
 
 /// Renames the keys of the table of places, which are objects.

@@ -9,6 +9,7 @@ mod dcp;
 mod hf;
 mod list;
 mod walk;
+mod way;
 
 use std::collections::HashSet;
 
@@ -134,6 +135,16 @@ fn entries(outline: &Outline) -> Result<Vec<Entry>, FormatError> {
     list::parse(&extra.ok_or(FormatError::Group("it is no folder"))?.bytes)
 }
 
+/// The files of a folder, each with its own outline, in the order of their paths.
+///
+/// # Errors
+///
+/// If the outline is no folder's.
+pub fn files(outline: &Outline) -> Result<Vec<Unit>, FormatError> {
+    entries(outline)?;
+    members(outline)
+}
+
 fn members(outline: &Outline) -> Result<Vec<Unit>, FormatError> {
     let mut group = outline.clone();
     group.extras.pop();
@@ -170,7 +181,7 @@ pub(super) fn encode(
     let laid = match like.attributes.get(VIEW).map(String::as_str) {
         Some("dcp") => dcp::encode(graph, &members, facts)?,
         Some("hf") => hf::encode(graph, &members, facts)?,
-        _ => files(graph, &members, facts)?,
+        _ => each_file(graph, &members, facts)?,
     };
     let listed = entries(like)?;
     let mut encoded = group::encode(Format::Folder, laid);
@@ -186,7 +197,7 @@ pub(super) fn encode(
 }
 
 /// Every file for itself.
-fn files(
+fn each_file(
     graph: &Graph,
     members: &[Unit],
     facts: &dyn Fn(StorageId) -> StorageFacts,

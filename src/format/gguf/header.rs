@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::{Bound, FormatError, Limits, Source};
-use super::types::{ARRAY, TEXT, Value, block, dtype_of, int_type, least_bytes};
+use super::types::{ARRAY, TEXT, Value, dtype_of, int_type, least_bytes};
 use super::{ALIGNMENT, GgufError, MAGIC, read_window};
 
 /// Most dimensions of a tensor (`GGML_MAX_DIMS`).
@@ -29,7 +29,8 @@ pub(super) struct Info {
 impl Info {
     /// Length in bytes, if type and shape make sense together.
     pub fn bytes(&self) -> Option<u64> {
-        let (block, item_bytes) = (block(self.kind)?, dtype_of(self.kind)?.item_bytes());
+        let dtype = dtype_of(self.kind)?;
+        let (block, item_bytes) = (dtype.block_values(), dtype.item_bytes());
         let inner = self.shape.first().copied().unwrap_or(1);
         if inner % block != 0 {
             return None;
@@ -115,6 +116,8 @@ enum Stop {
     /// The bytes end.
     Short,
     Wrong(&'static str),
+    /// There is more of something than a limit allows.
+    Limit(&'static str, Bound),
 }
 
 struct Reader<'a> {
@@ -135,6 +138,9 @@ impl<'a> Reader<'a> {
         let problem = match stop {
             Stop::Short => "the file ends inside it",
             Stop::Wrong(problem) => problem,
+            Stop::Limit(what, bound) => {
+                return GgufError::Limit { what, limit: self.limits.get(bound), bound };
+            }
         };
         GgufError::Header { offset: self.offset as u64, problem }
     }
@@ -166,7 +172,7 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<Vec<u8>, Stop> {
         let bytes = self.length()?;
         if bytes > self.limits.skeleton_bytes {
-            return Err(Stop::Wrong("a text is longer than any header"));
+            return Err(Stop::Limit("bytes in a text", Bound::SkeletonBytes));
         }
         Ok(self.take(bytes)?.to_vec())
     }
@@ -185,7 +191,7 @@ impl<'a> Reader<'a> {
         let tensors = self.length()?;
         let keys = self.length()?;
         if tensors > self.limits.entries || keys > self.limits.entries {
-            return Err(Stop::Wrong("it counts more tensors or keys than the limit of entries"));
+            return Err(Stop::Limit("tensors or keys", Bound::Entries));
         }
         let mut header = Header {
             version: self.version,
@@ -238,7 +244,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self, kind: u32, depth: usize) -> Result<Value, Stop> {
         self.values += 1;
         if self.values > self.limits.nodes {
-            return Err(Stop::Wrong("it has more values than the limit of nodes"));
+            return Err(Stop::Limit("values", Bound::Values));
         }
         if let Some((bytes, signed)) = int_type(kind) {
             let value = i128::from(self.number(bytes)?);
@@ -263,7 +269,7 @@ impl<'a> Reader<'a> {
                 let count = self.length()?;
                 let least = least_bytes(kind).ok_or(Stop::Wrong("an array's type is not known"))?;
                 if count > self.limits.nodes {
-                    return Err(Stop::Wrong("an array has more values than the limit of nodes"));
+                    return Err(Stop::Limit("values in an array", Bound::Values));
                 }
                 if count.saturating_mul(least) > (self.bytes.len() - self.offset) as u64 {
                     return Err(Stop::Short);

@@ -12,12 +12,15 @@ use std::collections::BTreeMap;
 use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tail, Tensor};
 
 use super::archive::literal;
+use super::error::named;
 use super::outline::Parts;
 use super::source::read;
-use super::{Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts};
+use super::{
+    Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts,
+};
 
 use header::{Header, Info};
-use types::{Value, block, dtype_of, type_of};
+use types::{Value, dtype_of, type_of};
 
 /// First bytes of a file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
@@ -38,6 +41,16 @@ pub enum GgufError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// There is more than a limit allows.
+    #[error("the header has more than {limit} {what}")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// How many are allowed.
+        limit: u64,
+        /// Which of the limits it is.
+        bound: Bound,
+    },
     /// A tensor's description makes no sense.
     #[error("tensor `{name}` is damaged: {problem}")]
     Tensor {
@@ -47,7 +60,7 @@ pub enum GgufError {
         problem: &'static str,
     },
     /// A value that the format cannot hold.
-    #[error("`{path}` cannot be written: {what}")]
+    #[error("{} cannot be written: {what}", named(path))]
     Unwritable {
         /// Where it is.
         path: String,
@@ -144,7 +157,7 @@ fn tensor(info: &Info, storage: StorageId, bytes: u64, big_endian: bool) -> Opti
     let dtype = dtype_of(info.kind)?;
     let mut shape: Vec<u64> = info.shape.iter().rev().copied().collect();
     if let Some(last) = shape.last_mut() {
-        *last /= block(info.kind)?;
+        *last /= dtype.block_values();
     }
     let item_bytes = dtype.item_bytes();
     let is_foreign = big_endian && item_bytes > 1;
@@ -256,8 +269,8 @@ fn info(name: &str, tensor: &Tensor, offset: u64, big_endian: bool) -> Option<In
     };
     let kind = type_of(dtype)?;
     if let Some(last) = shape.last_mut() {
-        *last = last.checked_mul(block(kind)?)?;
-    } else if block(kind)? > 1 {
+        *last = last.checked_mul(dtype.block_values())?;
+    } else if dtype.block_values() > 1 {
         return None;
     }
     shape.reverse();

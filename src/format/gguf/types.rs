@@ -2,52 +2,46 @@
 
 use crate::value::{Dtype, FloatBits, Graph, Kind, NodeId, Tail};
 
-/// Types of tensors: number, element type, and how many values an element holds, as in `ggml.h` and the
-/// `gguf` Python package's table of sizes.
-const TENSORS: &[(u32, Dtype, u64)] = &[
-    (0, Dtype::F32, 1),
-    (1, Dtype::F16, 1),
-    (2, Dtype::Q40, 32),
-    (3, Dtype::Q41, 32),
-    (6, Dtype::Q50, 32),
-    (7, Dtype::Q51, 32),
-    (8, Dtype::Q80, 32),
-    (9, Dtype::Q81, 32),
-    (10, Dtype::Q2K, 256),
-    (11, Dtype::Q3K, 256),
-    (12, Dtype::Q4K, 256),
-    (13, Dtype::Q5K, 256),
-    (14, Dtype::Q6K, 256),
-    (15, Dtype::Q8K, 256),
-    (16, Dtype::Iq2Xxs, 256),
-    (17, Dtype::Iq2Xs, 256),
-    (18, Dtype::Iq3Xxs, 256),
-    (19, Dtype::Iq1S, 256),
-    (20, Dtype::Iq4Nl, 32),
-    (21, Dtype::Iq3S, 256),
-    (22, Dtype::Iq2S, 256),
-    (23, Dtype::Iq4Xs, 256),
-    (24, Dtype::I8, 1),
-    (25, Dtype::I16, 1),
-    (26, Dtype::I32, 1),
-    (27, Dtype::I64, 1),
-    (28, Dtype::F64, 1),
-    (29, Dtype::Iq1M, 256),
-    (30, Dtype::Bf16, 1),
-    (34, Dtype::Tq10, 256),
-    (35, Dtype::Tq20, 256),
-    (39, Dtype::Mxfp4, 32),
-    (40, Dtype::Nvfp4, 64),
-    (41, Dtype::Q10, 128),
+/// Types of tensors: number and element type, as in `ggml.h`.
+const TENSORS: &[(u32, Dtype)] = &[
+    (0, Dtype::F32),
+    (1, Dtype::F16),
+    (2, Dtype::Q40),
+    (3, Dtype::Q41),
+    (6, Dtype::Q50),
+    (7, Dtype::Q51),
+    (8, Dtype::Q80),
+    (9, Dtype::Q81),
+    (10, Dtype::Q2K),
+    (11, Dtype::Q3K),
+    (12, Dtype::Q4K),
+    (13, Dtype::Q5K),
+    (14, Dtype::Q6K),
+    (15, Dtype::Q8K),
+    (16, Dtype::Iq2Xxs),
+    (17, Dtype::Iq2Xs),
+    (18, Dtype::Iq3Xxs),
+    (19, Dtype::Iq1S),
+    (20, Dtype::Iq4Nl),
+    (21, Dtype::Iq3S),
+    (22, Dtype::Iq2S),
+    (23, Dtype::Iq4Xs),
+    (24, Dtype::I8),
+    (25, Dtype::I16),
+    (26, Dtype::I32),
+    (27, Dtype::I64),
+    (28, Dtype::F64),
+    (29, Dtype::Iq1M),
+    (30, Dtype::Bf16),
+    (34, Dtype::Tq10),
+    (35, Dtype::Tq20),
+    (39, Dtype::Mxfp4),
+    (40, Dtype::Nvfp4),
+    (41, Dtype::Q10),
 ];
 
 pub(super) fn dtype_of(kind: u32) -> Option<Dtype> {
     TENSORS.iter().find(|row| row.0 == kind).map(|row| row.1)
-}
-
-/// Values in one element of a type.
-pub(super) fn block(kind: u32) -> Option<u64> {
-    TENSORS.iter().find(|row| row.0 == kind).map(|row| row.2)
 }
 
 pub(super) fn type_of(dtype: Dtype) -> Option<u32> {

@@ -6,6 +6,7 @@ mod write;
 
 use crate::value::Graph;
 
+use super::error::named;
 use super::source::read as read_bytes;
 use super::{Bound, Encoded, Format, FormatError, Limits, Outline, Part, Scanned, Source};
 
@@ -41,7 +42,7 @@ pub enum JsonError {
         limit: u64,
     },
     /// A value that JSON cannot hold.
-    #[error("`{path}` cannot be written: {what}")]
+    #[error("{} cannot be written: {what}", named(path))]
     Unwritable {
         /// Where it is.
         path: String,

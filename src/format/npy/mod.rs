@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::value::{Dtype, Graph, Kind, NodeId, Storage, StorageId, StorageRef, Tensor};
 
-use super::error::check_limit;
+use super::error::{check_limit, named};
 use super::source::read;
 use super::{
     Bound, Encoded, Format, FormatError, Limits, Note, Outline, Part, Scanned, Source, Span, StorageFacts,
@@ -38,7 +38,7 @@ pub enum NpyError {
         found: u64,
     },
     /// A value that the format cannot hold.
-    #[error("`{path}` cannot be written: {what}")]
+    #[error("{} cannot be written: {what}", named(path))]
     Unwritable {
         /// Where it is.
         path: String,

@@ -75,7 +75,7 @@ fn list(
 ) -> Result<NodeId, RepoError> {
     let read = number(tensor.dtype).ok_or_else(|| ConvertError::Dtype {
         path: path.clone(),
-        dtype: tensor.dtype,
+        dtype: tensor.type_text(),
         format: Format::Json,
     })?;
     let mut raw = Vec::new();

@@ -150,6 +150,8 @@ impl Repo {
             }
             ConvertFormat::File(Format::Json) => {
                 Format::Json.name().clone_into(&mut report.format);
+                let request = request(options, Format::Json);
+                report.left_out = convert::left_out_of_document(&graph, &outline, &request)?;
                 let part = options.state_dict.as_ref();
                 let (value, count) = document::of(&graph, &outline, part, &mut contents.bytes)?;
                 report.tensors = count;
@@ -225,7 +227,7 @@ fn lay_out(
     facts: &dyn Fn(StorageId) -> StorageFacts,
 ) -> Result<Encoded, ConvertError> {
     let blank = convert::blank(format).ok_or(ConvertError::Target { format })?;
-    Ok(crate::format::encode(graph, &blank, facts)?)
+    crate::format::encode(graph, &blank, facts).map_err(|error| ConvertError::unwritable(format, error))
 }
 
 /// A file for each tensor, and the document.
@@ -274,7 +276,8 @@ impl Contents<'_> {
         let facts = |id: StorageId| facts.get(id.index()).copied().unwrap_or(NO_FACTS);
         // A part of a GGUF file keeps its keys, and with them the alignment that they say.
         if format == Format::Gguf && self.outline.format == Format::Gguf {
-            return Ok(crate::format::encode(graph, self.outline, &facts).map_err(ConvertError::from)?);
+            return Ok(crate::format::encode(graph, self.outline, &facts)
+                .map_err(|error| ConvertError::unwritable(format, error))?);
         }
         Ok(lay_out(graph, format, &facts)?)
     }

@@ -1,7 +1,9 @@
 //! What happens when something fails while threads are at work.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use super::*;
 
@@ -57,6 +59,43 @@ fn a_pack_that_cannot_be_written_is_given_up() {
     let mut writer = store.writer(&index);
     writer.put(b"one", Hint::default()).unwrap();
     assert!(matches!(writer.finish(), Err(StoreError::Write { .. })));
+}
+
+#[test]
+fn a_file_is_read_by_the_threads_and_one_that_ends_early_is_given_up() {
+    let (dir, store) = store();
+    let mut index = Index::default();
+    let bytes = noise(7, 9 * FRAME + 5000);
+    let path = dir.path().join("file");
+    std::fs::write(&path, &bytes).unwrap();
+    let file = Arc::new(File::open(&path).unwrap());
+    let parts = [(0, 3), (3, 8000), (8003, 5 * FRAME), (8003 + 5 * FRAME, bytes.len() - 8003 - 5 * FRAME)];
+    let mut writer = store.writer(&index);
+    let mut taken = 0;
+    for (offset, length) in parts {
+        let place = (&file, offset as u64);
+        writer.enqueue_from(place, length as u64, Hint::default(), &mut |bytes| taken += bytes).unwrap();
+    }
+    assert_eq!(taken, bytes.len() as u64);
+    for (put, (offset, length)) in writer.settle().unwrap().iter().zip(parts) {
+        let part = &bytes[offset..offset + length];
+        assert_eq!((put.id, put.crc32), (ObjectId::of(part), crc32fast::hash(part)));
+    }
+    index.take(writer.finish().unwrap());
+    let packs = || std::fs::read_dir(&store.packs).unwrap().count();
+    assert_eq!(packs(), 1);
+
+    // More than is there: a small piece is missed at once, a large one by a thread.
+    for missing in [1, 30 * FRAME as u64] {
+        let mut writer = store.writer(&index);
+        let place = (&file, 1_u64);
+        let queued =
+            writer.enqueue_from(place, bytes.len() as u64 - 1 + missing, Hint::default(), &mut |_| ());
+        let outcome = queued.and_then(|()| writer.settle().map(drop));
+        assert!(matches!(outcome, Err(StoreError::Source(_))), "{outcome:?}");
+        assert!(matches!(writer.finish(), Err(StoreError::GivenUp)));
+        assert_eq!(packs(), 1);
+    }
 }
 
 #[test]
