@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::format::Format;
 use crate::refname::RefName;
-use crate::repo::{CollectionImportOptions, ImportOptions, Repo};
+use crate::repo::{Catalogues, CollectionImportOptions, ImportOptions, Repo};
 
 use super::args::{CompressionArg, KeptCatalogueArgs, LimitArgs};
 use super::failure::Failure;
@@ -168,6 +170,8 @@ fn run_collection(
         catalogue: session.catalogue(args.catalogue.catalogue.as_deref()),
         limits: args.limits.limits(),
     };
+    // Thousands of files may have one catalogue.
+    repo.share_catalogues(Arc::new(Catalogues::new(SystemTime::now)));
     let report = repo.import_collection(&options, &session.context())?;
     let failures: Vec<Failed> =
         report.failed.into_iter().map(|(path, error)| Failed::new(path.display(), error)).collect();

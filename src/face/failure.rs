@@ -236,7 +236,7 @@ impl From<RepoError> for Failure {
                 Failure::new("E_INPUT", message).hint("name the file: `ckstore import FILE`")
             }
             RepoError::NotAFile { .. } => Failure::new("E_INPUT", message).hint("name a checkpoint file"),
-            RepoError::OneFile { .. } => Failure::new("E_INPUT", message).hint("ask for it without a path"),
+            RepoError::OneFile { .. } => Failure::new("E_NAME", message).hint("ask for it without a path"),
             RepoError::NotAFolder { .. } => {
                 Failure::new("E_INPUT", message).hint("choose another path with -o, or name the folder")
             }
@@ -319,7 +319,7 @@ impl From<RepoError> for Failure {
                 .hint("`ckstore status --all --collection NAME` shows which; bring that one where the others are"),
             RepoError::NoDocumentMigrations { .. } => Failure::new("E_NO_CATALOGUE", message)
                 .hint("checkpoints are migrated with `ckstore checkout --all --collection NAME --version V`"),
-            RepoError::NoVersions => Failure::new("E_USAGE", message)
+            RepoError::NoVersions => Failure::new("E_NOT_MIGRATABLE", message)
                 .hint("name a migration with --to; `latest` and `base` are understood too"),
             RepoError::OfDocuments { .. } => Failure::new("E_NOT_MIGRATABLE", message)
                 .hint("`ckstore migrate COLLECTION up` runs it on all of them"),

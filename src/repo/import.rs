@@ -1,18 +1,19 @@
 //! Taking a checkpoint into the store.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::format::{self, Format, FormatError, Limits, Note, Scanned};
-use crate::ledger::{Advance, RefKind, WorkingFile};
+use crate::ledger::{Advance, Change, RefKind, RefRow, WorkingFile};
 use crate::migration::{Catalogue, list, resolver};
 use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::{Applied, REVISION_ENCODING, Revision, Step, StepKind};
 use crate::snapshot::{self, Tree};
-use crate::store::Compression;
+use crate::store::{Compression, Counts, Writer};
 use crate::value::Graph;
 
 use super::catalogue::group_rows;
@@ -107,6 +108,123 @@ impl From<&Note> for Warning {
     }
 }
 
+/// A file that was read as far as that takes no writing.
+pub(super) struct Opened {
+    path: PathBuf,
+    name: RefName,
+    row: Option<RefRow>,
+    parent: Option<(ObjectId, Revision)>,
+    catalogue: Option<Arc<Catalogue>>,
+    applied: Option<Vec<Applied>>,
+    file: FileRead,
+}
+
+/// A file that is stored, and not entered in the ledger yet.
+pub(super) struct Taken {
+    path: PathBuf,
+    name: RefName,
+    row: Option<RefRow>,
+    catalogue: Option<Arc<Catalogue>>,
+    id: ObjectId,
+    revision: Revision,
+    unchanged: bool,
+    /// The keys under which it was looked for a list of migrations, and has none.
+    unlisted: Vec<String>,
+    before: Stamp,
+    notes: Vec<Warning>,
+}
+
+impl Opened {
+    /// The ref that is to be moved.
+    pub fn name(&self) -> &RefName {
+        &self.name
+    }
+}
+
+impl Taken {
+    /// Whether the content was already what the ref named, and whether there was such a ref.
+    pub fn is_known(&self) -> (bool, bool) {
+        (self.unchanged, self.row.is_some())
+    }
+
+    /// Length of the file.
+    pub fn read_bytes(&self) -> u64 {
+        self.revision.file_bytes
+    }
+
+    /// Enters the revision, moves the ref, and remembers the file.
+    pub fn enter(
+        &self,
+        options: &ImportOptions<'_>,
+        context: &Context<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), RepoError> {
+        if !self.unchanged {
+            change.advance(&Advance {
+                name: &self.name,
+                expected: self.row.as_ref().map(|row| row.revision),
+                id: &self.id,
+                revision: &self.revision,
+                operation: "import",
+            })?;
+        }
+        self.unlisted.iter().try_for_each(|key| change.add_unlisted(&self.revision.tree, key))?;
+        if let Some(catalogue) = &self.catalogue {
+            change.set_groups(&catalogue.name, &group_rows(catalogue), context.time())?;
+            if options.catalogue.given.is_some() {
+                change.set_catalogue(&self.name, &path_text(&catalogue.directory))?;
+            }
+        }
+        if !options.detached {
+            change.set_working_file(
+                &self.name,
+                &WorkingFile {
+                    path: path_text(&self.path),
+                    revision: self.id,
+                    bytes: self.before.bytes,
+                    modified_ns: self.before.modified_ns,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What was done, once it is entered.
+    pub fn report(self, counts: Counts, options: &ImportOptions<'_>) -> ImportReport {
+        let mut warnings = self.notes;
+        let cautions = super::scan::cautions(&self.path, &options.limits);
+        let mut warn = |code: &str, message| warnings.push(Warning { code: code.to_owned(), message });
+        if let Some(what) = cautions.dangerous {
+            let why = "it is kept as data, but loading it is dangerous, `ckstore scan` tells why";
+            warn("W_DANGEROUS", format!("{why}: {what}"));
+        }
+        if let Some(what) = cautions.odd {
+            let why = "it is kept as data, but no program writes pickles so: loading it may fail, or take very long";
+            warn("W_ODD_PICKLE", format!("{why}: {what}"));
+        }
+        let Revision { applied, format, file_bytes, tensors, .. } = self.revision;
+        let (group, version) = super::status::place(applied.as_deref(), self.catalogue.as_deref());
+        ImportReport {
+            ref_name: self.name,
+            revision: self.id,
+            previous: self.row.map(|row| row.revision),
+            unchanged: self.unchanged,
+            format,
+            tensors,
+            bytes: ByteCounts {
+                read: file_bytes,
+                new: if self.unchanged { 0 } else { counts.new_bytes },
+                reused: counts.reused_bytes,
+            },
+            group,
+            version,
+            applied: applied.map(|list| list.into_iter().map(|entry| entry.name).collect()),
+            warnings,
+            path: self.path,
+        }
+    }
+}
+
 impl Repo {
     /// Finds out whether a file or folder can be imported, as far as that takes no store.
     ///
@@ -131,15 +249,37 @@ impl Repo {
         context: &Context<'_>,
     ) -> Result<ImportReport, RepoError> {
         let _lock = self.lock()?;
+        let opened = self.open_import(options)?;
+        let reading = self.ledger.reading()?;
+        let mut writer = self.store.writer(&self.ledger).with_compression(options.compression);
+        let taken = self.take(opened, options, &mut writer, context)?;
+        let counts = writer.counts();
+        let pack = writer.finish()?;
+        drop(reading);
+
+        let has_head = self.ledger.setting("head")?.is_some();
+        let change = self.ledger.change()?;
+        if let Some(pack) = &pack {
+            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
+        }
+        taken.enter(options, context, &change)?;
+        let keeps_head = options.keep_head || (options.detached && has_head);
+        if !keeps_head {
+            change.set_setting("head", taken.name.as_str())?;
+        }
+        change.commit()?;
+        Ok(taken.report(counts, options))
+    }
+
+    /// Reads a file as far as that takes no writing, and finds out what it becomes.
+    pub(super) fn open_import(&self, options: &ImportOptions<'_>) -> Result<Opened, RepoError> {
         let (path, name) = self.import_target(options)?;
         let row = self.ledger.find_ref(&name)?;
         if row.as_ref().is_some_and(|row| row.kind == RefKind::Tag) {
             return Err(RepoError::NotABranch { name: name.to_string(), found: "tag" });
         }
         self.keep_out_of(&path)?;
-        let FileRead { input, before, scanned, graph } = read_file(&path, options.format, &options.limits)?;
-        let source = input.source();
-
+        let file = read_file(&path, options.format, &options.limits)?;
         let catalogue = match &row {
             Some(row) => self.find_catalogue(Some(row), options.catalogue)?,
             None => self.find_collection_catalogue(&name, options.catalogue)?,
@@ -149,21 +289,35 @@ impl Repo {
             None => None,
         };
         let known = parent.as_ref().map(|(_, revision)| revision);
-        let applied = match applied_list(&path, &graph, options, catalogue.as_deref(), known)? {
-            None if row.is_none() && scanned.outline.format == Format::Json => self.joined_alone(&name)?,
+        let applied = match applied_list(&path, &file.graph, options, catalogue.as_deref(), known)? {
+            None if row.is_none() && file.scanned.outline.format == Format::Json => {
+                self.joined_alone(&name)?
+            }
             found => found,
         };
+        Ok(Opened { path, name, row, parent, catalogue, applied, file })
+    }
+
+    /// Stores what was opened. Nothing is entered in the ledger.
+    pub(super) fn take(
+        &self,
+        opened: Opened,
+        options: &ImportOptions<'_>,
+        writer: &mut Writer<'_>,
+        context: &Context<'_>,
+    ) -> Result<Taken, RepoError> {
+        let Opened { path, name, row, parent, catalogue, applied, file } = opened;
+        let FileRead { input, before, scanned, graph } = file;
+        let source = input.source();
+        let known = parent.as_ref().map(|(_, revision)| revision);
         let unlisted = match &applied {
             Some(_) => Vec::new(),
-            None => list_keys(catalogue.as_deref()).collect(),
+            None => list_keys(catalogue.as_deref()).map(str::to_owned).collect(),
         };
-
-        let reading = self.ledger.reading()?;
         let base = self.base_tree(options.base, known)?;
         context.progress.begin("importing", source.bytes());
-        let mut writer = self.store.writer(&self.ledger).with_compression(options.compression);
         let snapshot =
-            snapshot::write_file(source, &scanned, &graph, base.as_ref(), &mut writer, context.progress)?;
+            snapshot::write_file(source, &scanned, &graph, base.as_ref(), writer, context.progress)?;
         context.progress.end();
         if stamp_of(&path)? != before {
             return Err(RepoError::ChangedWhileRead { path });
@@ -192,83 +346,8 @@ impl Repo {
                 (writer.put(&revision.encode(), Default::default())?, revision)
             }
         };
-        let counts = writer.counts();
-        let pack = writer.finish()?;
-        drop(reading);
-
-        let at = context.time();
-        let has_head = self.ledger.setting("head")?.is_some();
-        let change = self.ledger.change()?;
-        if let Some(pack) = &pack {
-            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
-        }
-        if !unchanged {
-            change.advance(&Advance {
-                name: &name,
-                expected: row.as_ref().map(|row| row.revision),
-                id: &id,
-                revision: &revision,
-                operation: "import",
-            })?;
-        }
-        unlisted.iter().try_for_each(|key| change.add_unlisted(&snapshot.id, key))?;
-        if let Some(catalogue) = &catalogue {
-            change.set_groups(&catalogue.name, &group_rows(catalogue), at)?;
-            if options.catalogue.given.is_some() {
-                change.set_catalogue(&name, &path_text(&catalogue.directory))?;
-            }
-        }
-        if !options.detached {
-            change.set_working_file(
-                &name,
-                &WorkingFile {
-                    path: path_text(&path),
-                    revision: id,
-                    bytes: before.bytes,
-                    modified_ns: before.modified_ns,
-                },
-            )?;
-        }
-        let keeps_head = options.keep_head || (options.detached && has_head);
-        if !keeps_head {
-            change.set_setting("head", name.as_str())?;
-        }
-        change.commit()?;
-
-        let mut warnings: Vec<Warning> = scanned.notes.iter().map(Warning::from).collect();
-        drop(graph);
-        let cautions = super::scan::cautions(&path, &options.limits);
-        let mut warn = |code: &str, message| warnings.push(Warning { code: code.to_owned(), message });
-        if let Some(what) = cautions.dangerous {
-            let why = "it is kept as data, but loading it is dangerous, `ckstore scan` tells why";
-            warn("W_DANGEROUS", format!("{why}: {what}"));
-        }
-        if let Some(what) = cautions.odd {
-            let why = "it is kept as data, but no program writes pickles so: loading it may fail, or take very long";
-            warn("W_ODD_PICKLE", format!("{why}: {what}"));
-        }
-        let (group, version) = super::status::place(revision.applied.as_deref(), catalogue.as_deref());
-        Ok(ImportReport {
-            ref_name: name,
-            revision: id,
-            previous: row.map(|row| row.revision),
-            unchanged,
-            format: revision.format.clone(),
-            tensors: revision.tensors,
-            bytes: ByteCounts {
-                read: source.bytes(),
-                new: if unchanged { 0 } else { counts.new_bytes },
-                reused: counts.reused_bytes,
-            },
-            group,
-            version,
-            applied: revision
-                .applied
-                .as_ref()
-                .map(|list| list.iter().map(|entry| entry.name.clone()).collect()),
-            warnings,
-            path,
-        })
+        let notes = scanned.notes.iter().map(Warning::from).collect();
+        Ok(Taken { path, name, row, catalogue, id, revision, unchanged, unlisted, before, notes })
     }
 
     /// The tree whose tensors new ones may be stored as differences to.

@@ -216,7 +216,7 @@ fn the_plan_of_a_document_is_what_migrate_would_do() {
     assert_eq!(home.json(["plan", "models/a"]), plans[1]);
     assert_eq!(operations(&home.json(["plan", "models/a", "--to", "owner"])), [run(FIRST)]);
     let ran = home.run(["plan", "models/a", "--version", "1.0", "--json"]);
-    assert_eq!(code(&ran), (Some(2), "E_USAGE".to_owned()));
+    assert_eq!(code(&ran), (Some(3), "E_NOT_MIGRATABLE".to_owned()));
     let ran = home.run(["plan", "models/a", "--no-code", "--json"]);
     assert_eq!(code(&ran), (Some(4), "E_CODE_REQUIRED".to_owned()));
     assert_eq!(home.run(["plan", "--all", "--exit-code"]).code, Some(10));

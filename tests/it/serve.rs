@@ -237,7 +237,7 @@ fn a_file_of_a_folder_is_downloaded_by_itself() {
     fs::write(home.path("one.json"), "{}").unwrap();
     home.run(["import", "one.json"]).ok();
     let server = Server::reading(&home);
-    assert_eq!(server.get("/refs/one/checkout?path=x").problem(), (422, "E_INPUT".into()));
+    assert_eq!(server.get("/refs/one/checkout?path=x").problem(), (404, "E_NAME".into()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, copy_folder, data, old_checkpoint, root, safetensors};
+use crate::support::{Home, Tensor, copy_folder, data, old_checkpoint, root, safetensors};
 
 /// A collection `runs` of four checkpoints, one of which cannot be migrated.
 fn runs() -> Home {
@@ -121,6 +121,32 @@ fn the_catalogue_given_at_an_import_holds_for_its_files_at_once() {
     home.run(["import", "new.safetensors", "--name", "runs/new", "--version", "base"]).ok();
     let status = home.json(["status", "runs/new"]);
     assert_eq!((&status["group"], &status["registered"]), (&json!(0), &json!([])));
+}
+
+#[test]
+fn files_of_a_collection_are_taken_together_and_what_fails_is_left_out() {
+    let home = Home::new();
+    fs::create_dir(home.path("runs")).unwrap();
+    let tensor = |byte| Tensor { name: "w".into(), dtype: "U8", shape: vec![1], bytes: vec![byte] };
+    for byte in 0..30 {
+        fs::write(home.path(&format!("runs/{byte:02}.safetensors")), safetensors(&[tensor(byte)])).unwrap();
+    }
+    fs::write(home.path("runs/04.safetensors"), "").unwrap();
+    fs::write(home.path("runs/07.safetensors"), b"PK\x03\x04 and no more").unwrap();
+    // Another of the same name, but for its ending.
+    fs::write(home.path("runs/11.weights"), safetensors(&[tensor(99)])).unwrap();
+    let ran = home.run(["import", "runs", "--collection", "runs", "--json"]);
+    let report = ran.json();
+    assert_eq!((ran.code, &report["added"]), (Some(9), &json!(28)), "{ran:?}");
+    let failed: Vec<_> =
+        report["failed"].as_array().unwrap().iter().map(|failed| failed["error"]["code"].clone()).collect();
+    assert_eq!(failed, ["E_INPUT", "E_FORMAT", "E_EXISTS"]);
+    assert_eq!((home.packs().len(), home.findings(true)), (1, vec![]));
+    fs::write(home.path("runs/03.safetensors"), safetensors(&[tensor(100)])).unwrap();
+    let again = home.run(["import", "runs", "--collection", "runs", "--json"]).json();
+    assert_eq!((&again["changed"], &again["unchanged"]), (&json!(1), &json!(27)));
+    home.run(["checkout", "runs/03", "-o", "out.safetensors"]).ok();
+    assert_eq!(fs::read(home.path("out.safetensors")).unwrap(), safetensors(&[tensor(100)]));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::refname::RefName;
 use crate::revision::{Applied, REVISION_ENCODING, Revision, StepKind};
 use crate::snapshot::{self, SnapshotError};
 
-use super::super::import::{ImportOptions, ImportReport, baseline_list, listed_step};
+use super::super::import::{ImportOptions, Opened, baseline_list, listed_step};
 use super::super::open::absolute;
 use super::super::working::{Stamp, path_text};
 use super::super::{CatalogueSource, Context, Repo, RepoError};
@@ -25,6 +25,10 @@ use super::{SETTING_PREFIX, dump};
 
 /// Largest file of documents, in bytes.
 const MAX_DUMP_BYTES: u64 = 2 << 30;
+
+/// At most so many files are stored in one pack and entered in one transaction, and so many bytes of several files.
+const BATCH_FILES: usize = 1000;
+const BATCH_BYTES: u64 = 256 << 20;
 
 /// Most files below a folder that is imported.
 const MAX_FILES: usize = 1_000_000;
@@ -69,6 +73,26 @@ pub struct CollectionImportReport {
     /// Files that could not be taken, each by itself, and why; the others were.
     #[serde(skip)]
     pub failed: Vec<(PathBuf, RepoError)>,
+}
+
+/// What was done with files that were taken together.
+#[derive(Default)]
+struct Batch {
+    added: u64,
+    changed: u64,
+    unchanged: u64,
+    bytes: u64,
+    failed: Vec<(PathBuf, RepoError)>,
+}
+
+impl CollectionImportReport {
+    fn add(&mut self, batch: Batch) {
+        self.added += batch.added;
+        self.changed += batch.changed;
+        self.unchanged += batch.unchanged;
+        self.bytes += batch.bytes;
+        self.failed.extend(batch.failed);
+    }
 }
 
 /// A document that was looked at, and not stored yet.
@@ -120,17 +144,20 @@ impl Repo {
         refuse_twins(&root, &incoming)?;
         report.documents = incoming.len() as u64;
         self.take_documents(&incoming, options, context, &mut report)?;
-        for path in &sorted.others {
-            match self.take_file(path, base, options, context) {
-                Ok(done) => {
-                    report.bytes += done.bytes.read;
-                    match (done.unchanged, done.previous) {
-                        (true, _) => report.unchanged += 1,
-                        (false, Some(_)) => report.changed += 1,
-                        (false, None) => report.added += 1,
+        for files in batches(&sorted.others) {
+            let taken = self.take_files(files, base, options, context);
+            match taken {
+                Ok(done) => report.add(done),
+                // Whichever it is, the others are taken without it.
+                Err(_) if files.len() > 1 => {
+                    for file in files {
+                        match self.take_files(std::slice::from_ref(file), base, options, context) {
+                            Ok(done) => report.add(done),
+                            Err(error) => report.failed.push((file.clone(), error)),
+                        }
                     }
                 }
-                Err(error) => report.failed.push((path.clone(), error)),
+                Err(error) => report.failed.push((files[0].clone(), error)),
             }
         }
         Ok(report)
@@ -152,13 +179,56 @@ impl Repo {
         refuse_twins(&root, &incoming)
     }
 
-    fn take_file(
+    /// Takes files in one pack and one transaction. Those that cannot be opened or are not sound are listed; any other
+    /// failure is one of all of them.
+    fn take_files(
         &mut self,
-        path: &Path,
+        files: &[PathBuf],
         base: &Path,
         options: &CollectionImportOptions<'_>,
         context: &Context<'_>,
-    ) -> Result<ImportReport, RepoError> {
+    ) -> Result<Batch, RepoError> {
+        let _lock = self.lock()?;
+        let reading = self.ledger.reading()?;
+        let mut writer = self.store.writer(&self.ledger);
+        let (mut batch, mut taken, mut names) = (Batch::default(), Vec::new(), HashSet::new());
+        for path in files {
+            match self.open_file(path, base, options) {
+                Ok((opened, _)) if !names.insert(opened.name().clone()) => {
+                    let name = opened.name().to_string();
+                    batch.failed.push((path.clone(), RepoError::NameTaken { name }));
+                }
+                Ok((opened, import)) => {
+                    taken.push((self.take(opened, &import, &mut writer, context)?, import))
+                }
+                Err(error) => batch.failed.push((path.clone(), error)),
+            }
+        }
+        let pack = writer.finish()?;
+        drop(reading);
+        let change = self.ledger.change()?;
+        if let Some(pack) = &pack {
+            change.add_pack(&pack.id, pack.bytes, &pack.records)?;
+        }
+        for (done, import) in &taken {
+            done.enter(import, context, &change)?;
+            batch.bytes += done.read_bytes();
+            match done.is_known() {
+                (true, _) => batch.unchanged += 1,
+                (false, true) => batch.changed += 1,
+                (false, false) => batch.added += 1,
+            }
+        }
+        change.commit()?;
+        Ok(batch)
+    }
+
+    fn open_file<'a>(
+        &self,
+        path: &Path,
+        base: &Path,
+        options: &CollectionImportOptions<'a>,
+    ) -> Result<(Opened, ImportOptions<'a>), RepoError> {
         let name = name_of_file(path, base, &options.collection)?;
         // Two files that differ only in their ending would take turns at one name.
         if let Some(file) = self.remembered_file(&name)?
@@ -172,8 +242,6 @@ impl Repo {
             None => false,
         };
         let import = ImportOptions {
-            path: Some(path),
-            name: Some(name),
             // Said once, it stays said.
             version: options.version.filter(|_| !known),
             baseline: options.baseline.filter(|_| !known),
@@ -183,7 +251,9 @@ impl Repo {
             limits: options.limits.clone(),
             ..ImportOptions::default()
         };
-        self.import(&import, context)
+        let opened =
+            self.open_import(&ImportOptions { path: Some(path), name: Some(name), ..import.clone() })?;
+        Ok((opened, import))
     }
 
     /// Stores documents and moves their refs, in one pack and one transaction.
@@ -377,6 +447,24 @@ fn read_documents(
         incoming.push(Incoming { name, text: body.to_vec(), file });
     }
     Ok(stamp.bytes)
+}
+
+/// Files that are taken together, in their order. A folder is as large as it likes, and taken by itself.
+fn batches(files: &[PathBuf]) -> Vec<&[PathBuf]> {
+    let (mut batches, mut begin, mut bytes) = (Vec::new(), 0, 0_u64);
+    for (place, file) in files.iter().enumerate() {
+        let found = fs::metadata(file).ok();
+        let own = found.map_or(0, |found| if found.is_dir() { BATCH_BYTES } else { found.len() });
+        bytes = bytes.saturating_add(own);
+        if place > begin && (bytes > BATCH_BYTES || place - begin >= BATCH_FILES) {
+            batches.push(&files[begin..place]);
+            (begin, bytes) = (place, own);
+        }
+    }
+    if begin < files.len() {
+        batches.push(&files[begin..]);
+    }
+    batches
 }
 
 /// Refuses documents that would have one ref.
