@@ -1,5 +1,6 @@
 //! One safe way to write a file or a folder: beside its place, synced, renamed, the directory synced.
 
+mod early;
 mod folder;
 
 use std::ffi::{OsStr, OsString};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+pub use early::EarlySync;
 pub use folder::DurableFolder;
 
 /// A file that appears at its place whole, or not at all.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::durable::{self, DurableFile, directory_of};
+use crate::durable::{self, DurableFile, EarlySync, directory_of};
 use crate::format::{Format, Limits};
 use crate::ledger::{Advance, NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
@@ -421,12 +421,18 @@ impl Repo {
         let mut file = DurableFile::create(path).map_err(failed())?;
         preallocate(&file, &tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
+        let mut early = EarlySync::of(file.file(), self.store.is_synced()).map_err(failed())?;
         let mut out = BufWriter::with_capacity(GATHER_BYTES, file.file_mut());
-        let export = snapshot::export(&reader, &tree, &mut |bytes| out.write_all(bytes), context.progress);
+        let mut sink = |bytes: &[u8]| {
+            early.wrote(bytes.len() as u64);
+            out.write_all(bytes)
+        };
+        let export = snapshot::export(&reader, &tree, &mut sink, context.progress);
         context.progress.end();
         export.map_err(|error| sink_error(error, path))?;
         out.flush().map_err(failed())?;
         drop(out);
+        early.finish().map_err(failed())?;
         // Taken before others can see the file: what they do to it afterwards is a change.
         let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
         file.finish_synced(self.store.is_synced()).map_err(failed())?;
