@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::format::Format;
 use crate::refname::RefName;
-use crate::repo::{Catalogues, CollectionImportOptions, ImportOptions, Repo};
+use crate::repo::{Catalogues, CollectionImportOptions, FileWarning, ImportOptions, Repo};
 
 use super::args::{CompressionArg, KeptCatalogueArgs, LimitArgs};
 use super::failure::Failure;
@@ -183,7 +183,11 @@ fn run_collection(
         documents: report.documents,
         bytes: report.bytes,
         failed: &failures,
+        warnings: &report.warnings,
     };
+    for FileWarning { path, warning } in &report.warnings {
+        output.warn(&warning.code, &format!("{path}: {}", warning.message));
+    }
     output.report(&document, |out| {
         writeln!(
             out,
@@ -209,4 +213,5 @@ struct CollectionDocument<'a> {
     documents: u64,
     bytes: u64,
     failed: &'a [Failed],
+    warnings: &'a [FileWarning],
 }

@@ -53,7 +53,9 @@ pub use branch::{DeleteReport, RefReport};
 pub use catalogue::CatalogueSource;
 pub use catalogues::Catalogues;
 pub use checkout::{CheckoutOptions, CheckoutReport};
-pub use collection::{CollectionEntry, CollectionImportOptions, CollectionImportReport, ExportReport, Swept};
+pub use collection::{
+    CollectionEntry, CollectionImportOptions, CollectionImportReport, ExportReport, FileWarning, Swept,
+};
 pub use config::SETTINGS;
 pub use context::Context;
 pub use convert::{ConvertFormat, ConvertOptions, ConvertReport};

@@ -85,6 +85,14 @@ fn import_and_checkout_of_a_dangerous_file_warn_and_run_nothing() {
     assert!(warnings.iter().any(|w| w["message"].as_str().unwrap().ends_with(message)), "{report}");
     let report = home.json(["checkout", "model", "-o", "copy"]);
     assert_eq!(report["warnings"][0]["code"], "W_DANGEROUS", "{report}");
+    fs::create_dir(home.path("runs")).unwrap();
+    fs::copy(home.path("a.pt"), home.path("runs/last.pt")).unwrap();
+    fs::copy(crate::support::old_checkpoint(), home.path("runs/old.ckpt")).unwrap();
+    let report = home.json(["import", "runs", "--collection", "runs"]);
+    let warnings = report["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "{report}");
+    assert_eq!(warnings[0]["code"], "W_DANGEROUS");
+    assert!(warnings[0]["path"].as_str().unwrap().ends_with("runs/last.pt"), "{report}");
     let safe = Home::with_checkpoint();
     assert_eq!(safe.json(["import", "a.ckpt"])["warnings"], serde_json::json!([]));
 }

@@ -16,8 +16,9 @@ use crate::object::ObjectId;
 use crate::refname::RefName;
 use crate::revision::{Applied, REVISION_ENCODING, Revision, StepKind};
 use crate::snapshot::{self, SnapshotError};
+use crate::store::Counts;
 
-use super::super::import::{ImportOptions, Opened, baseline_list, listed_step};
+use super::super::import::{ImportOptions, ImportReport, Opened, Warning, baseline_list, listed_step};
 use super::super::open::absolute;
 use super::super::working::{Stamp, path_text};
 use super::super::{CatalogueSource, Context, Repo, RepoError};
@@ -73,6 +74,18 @@ pub struct CollectionImportReport {
     /// Files that could not be taken, each by itself, and why; the others were.
     #[serde(skip)]
     pub failed: Vec<(PathBuf, RepoError)>,
+    /// What a person should know about files that were taken.
+    pub warnings: Vec<FileWarning>,
+}
+
+/// Something a person should know about one file of many.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileWarning {
+    /// The file.
+    pub path: String,
+    /// What.
+    #[serde(flatten)]
+    pub warning: Warning,
 }
 
 /// What was done with files that were taken together.
@@ -83,6 +96,7 @@ struct Batch {
     unchanged: u64,
     bytes: u64,
     failed: Vec<(PathBuf, RepoError)>,
+    warnings: Vec<FileWarning>,
 }
 
 impl CollectionImportReport {
@@ -92,6 +106,7 @@ impl CollectionImportReport {
         self.unchanged += batch.unchanged;
         self.bytes += batch.bytes;
         self.failed.extend(batch.failed);
+        self.warnings.extend(batch.warnings);
     }
 }
 
@@ -136,6 +151,7 @@ impl Repo {
             documents: 0,
             bytes: 0,
             failed: Vec::new(),
+            warnings: Vec::new(),
         };
         let mut incoming = Vec::new();
         for path in &sorted.documents {
@@ -220,6 +236,11 @@ impl Repo {
             }
         }
         change.commit()?;
+        for (done, import) in taken {
+            let ImportReport { path, warnings, .. } = done.report(Counts::default(), &import);
+            let of_file = |warning| FileWarning { path: path_text(&path), warning };
+            batch.warnings.extend(warnings.into_iter().map(of_file));
+        }
         Ok(batch)
     }
 

@@ -16,7 +16,7 @@ use super::{Repo, RepoError};
 
 pub use export::ExportReport;
 pub(super) use import::store_text;
-pub use import::{CollectionImportOptions, CollectionImportReport};
+pub use import::{CollectionImportOptions, CollectionImportReport, FileWarning};
 pub use sweep::Swept;
 
 /// Settings whose keys begin so are of collections: `collection.NAME` holds its folder of migrations.
