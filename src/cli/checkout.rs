@@ -1,5 +1,6 @@
 //! `ckstore checkout`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::format::Format;
 use crate::migration::resolver::Target;
 use crate::object::ObjectId;
+use crate::refname::RefName;
 use crate::repo::{
     CheckoutOptions, CheckoutReport, ConvertFormat, ConvertOptions, ConvertReport, ExportReport, PlanOptions,
     RealPython, Repo,
@@ -278,6 +280,7 @@ fn run_many(
     })?;
     reports.sort_by(|a, b| a.plan.ref_name.cmp(&b.plan.ref_name));
     failed.sort_by(|a, b| a.name.cmp(&b.name));
+    warn_of_many(&reports, output);
     args.many.finish(&reports, &failed, output, |out| {
         let mut table = output.table(["ref", "revision", "to", "steps", "file"]);
         for report in &reports {
@@ -297,6 +300,20 @@ fn run_many(
         write_table(out, &table)
     })?;
     Ok(some_failed_code(failed.len()))
+}
+
+/// Warns once of what many have in common.
+fn warn_of_many(reports: &[CheckoutReport], output: &Output) {
+    let mut told: BTreeMap<(&str, String), Vec<&RefName>> = BTreeMap::new();
+    for CheckoutReport { plan, .. } in reports {
+        for warning in &plan.warnings {
+            told.entry((warning.code(), warning.to_string())).or_default().push(&plan.ref_name);
+        }
+    }
+    for ((code, message), names) in told {
+        let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+        output.warn(code, &format!("{}{more}: {message}", names[0]));
+    }
 }
 
 /// Prints what was done.

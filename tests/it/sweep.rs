@@ -56,6 +56,19 @@ fn checkout_all_goes_on_after_a_failure_and_can_be_begun_again() {
 }
 
 #[test]
+fn what_many_have_in_common_is_warned_of_once() {
+    let home = runs();
+    home.run(["checkout", "--all", "--version", "0.8.3"]);
+    let script = home.path("migrations/1738368000_move_learning_rate.py");
+    let changed = fs::read_to_string(&script).unwrap() + "\nUNUSED = 1\n";
+    fs::write(script, changed).unwrap();
+    let ran = home.run(["checkout", "--all", "--version", "0.8.3"]);
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning:")).collect();
+    assert_eq!(warnings.len(), 1, "{ran:?}");
+    assert!(warnings[0].starts_with("warning: runs/a and 2 more: "), "{ran:?}");
+}
+
+#[test]
 fn a_working_file_that_was_changed_is_a_failure_of_its_ref_alone() {
     let home = runs();
     home.run(["branch", "delete", "runs/notes"]);
