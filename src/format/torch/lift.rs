@@ -1,8 +1,8 @@
 //! From rebuild calls and persistent ids to tensors and storages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, StorageView, Tensor};
+use crate::value::{Dtype, Graph, Kind, NodeId, StorageId, StorageRef, StorageView, Tail, Tensor};
 
 use super::super::{FormatError, Limits, merge};
 use super::TorchError;
@@ -21,7 +21,7 @@ pub(super) enum Dialect {
 /// Turns persistent ids of storages into [`Kind::Storage`] and calls that rebuild a tensor from one into
 /// [`Kind::Tensor`], each at its own node; then drops the nodes that nothing refers to any more.
 ///
-/// Calls in any other form stay calls, with the storage inside.
+/// Calls in any other form stay calls, with the storage inside, and so do those whose result is dropped.
 pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Result<(), FormatError> {
     let keys: HashMap<String, StorageId> = graph
         .storages
@@ -53,7 +53,13 @@ pub(super) fn lift(graph: &mut Graph, dialect: Dialect, limits: &Limits) -> Resu
         graph.node_mut(id).kind = Kind::Storage(Box::new(reference));
     }
     let uses = uses(graph);
-    for id in (0..graph.nodes.len() as u32).map(NodeId) {
+    let dropped: HashSet<NodeId> = graph
+        .nodes
+        .iter()
+        .flat_map(|node| &node.tail)
+        .filter_map(|step| if let Tail::Effect(call) = step { Some(*call) } else { None })
+        .collect();
+    for id in (0..graph.nodes.len() as u32).map(NodeId).filter(|id| !dropped.contains(id)) {
         if let Some(tensor) = tensor(graph, id, &uses, &disputed, limits)? {
             graph.node_mut(id).kind = Kind::Tensor(Box::new(tensor));
         }
