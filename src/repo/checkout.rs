@@ -408,18 +408,22 @@ impl Repo {
     ) -> Result<WorkingFile, RepoError> {
         let _reading = self.ledger.reading()?;
         let revision = self.revision(id)?;
-        let reader = self.reader();
-        let tree = snapshot::read_tree(&reader, &revision.tree)?;
-        if tree.format == Format::Folder.name() {
-            let stamp = self.write_folder(&tree, path, context)?;
-            report.output = Some(path_text(path));
-            report.bytes_written = tree.file_bytes();
-            let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
-            return Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns });
-        }
+        let tree = snapshot::read_tree(&self.reader(), &revision.tree)?;
+        let Stamp { bytes, modified_ns } = if tree.is_folder() {
+            self.write_folder(&tree, path, context)?
+        } else {
+            self.write_file_of(&tree, path, context)?
+        };
+        report.output = Some(path_text(path));
+        report.bytes_written = tree.file_bytes();
+        Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns })
+    }
+
+    /// Writes the file of a tree to its place, whole or not at all.
+    fn write_file_of(&self, tree: &Tree, path: &Path, context: &Context<'_>) -> Result<Stamp, RepoError> {
         let failed = || RepoError::io("write", path);
         let mut file = DurableFile::create(path).map_err(failed())?;
-        preallocate(&file, &tree).map_err(failed())?;
+        preallocate(&file, tree).map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
         let mut early = EarlySync::of(file.file(), self.store.is_synced()).map_err(failed())?;
         let mut out = BufWriter::with_capacity(GATHER_BYTES, file.file_mut());
@@ -427,7 +431,7 @@ impl Repo {
             early.wrote(bytes.len() as u64);
             out.write_all(bytes)
         };
-        let export = snapshot::export(&reader, &tree, &mut sink, context.progress);
+        let export = snapshot::export(&self.reader(), tree, &mut sink, context.progress);
         context.progress.end();
         export.map_err(|error| sink_error(error, path))?;
         out.flush().map_err(failed())?;
@@ -436,10 +440,7 @@ impl Repo {
         // Taken before others can see the file: what they do to it afterwards is a change.
         let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
         file.finish_synced(self.store.is_synced()).map_err(failed())?;
-        report.output = Some(path_text(path));
-        report.bytes_written = tree.file_bytes();
-        let (bytes, modified_ns) = (stamp.bytes, stamp.modified_ns);
-        Ok(WorkingFile { path: path_text(path), revision: *id, bytes, modified_ns })
+        Ok(stamp)
     }
 
     /// Writes the folder of a tree to its place, whole or not at all. What was there is kept until then.

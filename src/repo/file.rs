@@ -152,7 +152,7 @@ impl Repo {
 
     /// What a folder has in it; `None` of a tree that is no folder.
     pub(super) fn folder_entries(&self, tree: &Tree) -> Result<Option<Vec<Entry>>, RepoError> {
-        if tree.format != Format::Folder.name() {
+        if !tree.is_folder() {
             return Ok(None);
         }
         let list = match tree.extras.last() {

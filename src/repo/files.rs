@@ -33,13 +33,9 @@ pub struct FileChange {
     pub after: Option<String>,
 }
 
-fn is_folder(tree: &Tree) -> bool {
-    tree.format == Format::Folder.name()
-}
-
 /// What a folder has in it; `None` where the checkpoint is one file.
 pub(super) fn files(reader: &Reader<'_>, tree: &Tree) -> Result<Option<Vec<ListedFile>>, RepoError> {
-    if !is_folder(tree) {
+    if !tree.is_folder() {
         return Ok(None);
     }
     let outline = read_outline(reader, tree)?;
@@ -65,7 +61,7 @@ pub(super) fn changed_files(
     old: &Tree,
     new: &Tree,
 ) -> Result<Vec<FileChange>, RepoError> {
-    if old == new || is_folder(old) != is_folder(new) {
+    if old == new || old.is_folder() != new.is_folder() {
         return Ok(Vec::new());
     }
     let (before, mut after) = (listed(reader, old)?, listed(reader, new)?);

@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::format::{self, Format, Limits};
+use crate::format::{self, Limits};
 use crate::ledger::WorkingFile;
 use crate::object::ObjectId;
 use crate::progress::Progress;
@@ -106,17 +106,13 @@ impl Repo {
         let reader = self.reader();
         // What is damaged is found by who wants it back.
         let Ok(tree) = snapshot::read_tree(&reader, id) else { return Ok(false) };
-        let is_folder = tree.format == Format::Folder.name();
-        match input {
-            Input::File(_) if is_folder => return Ok(false),
-            Input::Folder(_) if !is_folder => return Ok(false),
-            Input::Folder(folder) => {
-                let list = tree.extras.last().map(|(_, list)| list.object);
-                if list != Some(ObjectId::of(&folder.listing())) {
-                    return Ok(false);
-                }
-            }
-            Input::File(_) => {}
+        if tree.is_folder() != matches!(input, Input::Folder(_)) {
+            return Ok(false);
+        }
+        if let Input::Folder(folder) = input
+            && tree.extras.last().map(|(_, list)| list.object) != Some(ObjectId::of(&folder.listing()))
+        {
+            return Ok(false);
         }
         let mut namer = self.store.writer(&self.ledger).without_storing();
         Ok(snapshot::is_file_of(input.source(), &tree, &reader, &mut namer, progress)?)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::wire::{Decoder, Encoder, Malformed};
+use crate::format::Format;
 use crate::object::ObjectId;
 use crate::value::{Dtype, Path};
 
@@ -107,6 +108,11 @@ pub enum TreeError {
 }
 
 impl Tree {
+    /// Whether it is a folder, whose files lie one behind the other.
+    pub fn is_folder(&self) -> bool {
+        self.format == Format::Folder.name()
+    }
+
     /// The bytes that are stored and hashed; the layout is in the book under `format/tree`.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();
