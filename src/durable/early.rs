@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
 
@@ -10,9 +11,9 @@ const INTERVAL_BYTES: u64 = 64 << 20;
 
 /// Syncs a file time and again on a thread of its own, so that the last sync finds little left to do.
 #[derive(Debug)]
-pub struct EarlySync {
+pub(super) struct EarlySync {
     /// Taken when the thread starts; nothing where the file shall not be synced.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     thread: Option<(SyncSender<()>, JoinHandle<io::Result<()>>)>,
     /// Bytes since the thread was last asked.
     waiting_bytes: u64,
@@ -20,13 +21,8 @@ pub struct EarlySync {
 
 impl EarlySync {
     /// Begins with a file of which nothing is written. Without `sync` nothing is done.
-    ///
-    /// # Errors
-    ///
-    /// If the process has no more file handles.
-    pub fn of(file: &File, sync: bool) -> io::Result<EarlySync> {
-        let file = if sync { Some(file.try_clone()?) } else { None };
-        Ok(EarlySync { file, thread: None, waiting_bytes: 0 })
+    pub fn of(file: &Arc<File>, sync: bool) -> EarlySync {
+        EarlySync { file: sync.then(|| Arc::clone(file)), thread: None, waiting_bytes: 0 }
     }
 
     /// Says that so many bytes more were written.
@@ -67,9 +63,9 @@ mod tests {
 
     #[test]
     fn nothing_is_started_for_little_or_where_nothing_is_to_be_synced() {
-        let file = tempfile::tempfile().unwrap();
+        let file = Arc::new(tempfile::tempfile().unwrap());
         for (sync, bytes) in [(true, INTERVAL_BYTES - 1), (false, 3 * INTERVAL_BYTES)] {
-            let mut early = EarlySync::of(&file, sync).unwrap();
+            let mut early = EarlySync::of(&file, sync);
             early.wrote(bytes);
             assert!(early.thread.is_none());
             early.finish().unwrap();
@@ -81,14 +77,14 @@ mod tests {
     fn a_failure_of_an_early_sync_is_told_at_the_end() {
         let (_reader, writer) = io::pipe().unwrap();
         // A pipe cannot be synced.
-        let pipe = File::from(std::os::fd::OwnedFd::from(writer));
-        let mut early = EarlySync::of(&pipe, true).unwrap();
+        let pipe = Arc::new(File::from(std::os::fd::OwnedFd::from(writer)));
+        let mut early = EarlySync::of(&pipe, true);
         for _ in 0..3 {
             early.wrote(INTERVAL_BYTES);
         }
         early.finish().unwrap_err();
-        let file = tempfile::tempfile().unwrap();
-        let mut early = EarlySync::of(&file, true).unwrap();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let mut early = EarlySync::of(&file, true);
         for _ in 0..3 {
             early.wrote(INTERVAL_BYTES);
         }

@@ -2,6 +2,7 @@
 
 mod early;
 mod folder;
+mod sequential;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -10,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-pub use early::EarlySync;
 pub use folder::DurableFolder;
+pub use sequential::SequentialWriter;
 
 /// A file that appears at its place whole, or not at all.
 ///

@@ -1,12 +1,11 @@
 //! Bringing a checkpoint to a version, and writing its file.
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::durable::{self, DurableFile, EarlySync, directory_of};
+use crate::durable::{self, DurableFile, SequentialWriter, directory_of};
 use crate::format::{Format, Limits};
 use crate::ledger::{Advance, NewStep, RefKind, RefMove, RefRow, StepStatus, WorkingFile};
 use crate::migration::plan::{OperationKind, Warning};
@@ -24,9 +23,6 @@ use super::python::RealPython;
 use super::run::{Failed, Position, Sources, Word};
 use super::working::{FileState, Stamp, path_text};
 use super::{Context, Repo, RepoError};
-
-/// Small pieces of a file are gathered to writes of this length; longer ones go past.
-const GATHER_BYTES: usize = 256 << 10;
 
 /// What to check out, and where to: without more, HEAD as it is, to its working file.
 #[derive(Debug, Clone, Default)]
@@ -422,24 +418,19 @@ impl Repo {
     /// Writes the file of a tree to its place, whole or not at all.
     fn write_file_of(&self, tree: &Tree, path: &Path, context: &Context<'_>) -> Result<Stamp, RepoError> {
         let failed = || RepoError::io("write", path);
-        let mut file = DurableFile::create(path).map_err(failed())?;
-        preallocate(&file, tree).map_err(failed())?;
+        let file = DurableFile::create(path).map_err(failed())?;
+        let is_synced = self.store.is_synced();
+        let out = SequentialWriter::with_length(file.file(), tree.file_bytes(), is_synced);
+        let mut out = out.map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let mut early = EarlySync::of(file.file(), self.store.is_synced()).map_err(failed())?;
-        let mut out = BufWriter::with_capacity(GATHER_BYTES, file.file_mut());
-        let mut sink = |bytes: &[u8]| {
-            early.wrote(bytes.len() as u64);
-            out.write_all(bytes)
-        };
-        let export = snapshot::export(&self.reader(), tree, &mut sink, context.progress);
+        let export =
+            snapshot::export(&self.reader(), tree, &mut |bytes| out.write(bytes), context.progress);
         context.progress.end();
         export.map_err(|error| sink_error(error, path))?;
-        out.flush().map_err(failed())?;
-        drop(out);
-        early.finish().map_err(failed())?;
+        out.finish().map_err(failed())?;
         // Taken before others can see the file: what they do to it afterwards is a change.
         let stamp = Stamp::of(&file.file().metadata().map_err(failed())?);
-        file.finish_synced(self.store.is_synced()).map_err(failed())?;
+        file.finish_synced(is_synced).map_err(failed())?;
         Ok(stamp)
     }
 
@@ -543,23 +534,6 @@ fn check_writable(path: &Path, bytes: u64) -> Result<(), RepoError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(RepoError::io("write", path)(error)),
     }
-}
-
-/// Reserves the file's length, so that a full disk is found before the first byte is written.
-fn preallocate(file: &DurableFile, tree: &Tree) -> std::io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::FallocateFlags;
-        let bytes = tree.file_bytes();
-        let reserved = rustix::fs::fallocate(file.file(), FallocateFlags::KEEP_SIZE, 0, bytes.max(1));
-        // Not every file system can; then writing finds out.
-        if reserved == Err(rustix::io::Errno::NOSPC) {
-            return Err(std::io::ErrorKind::StorageFull.into());
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (file, tree);
-    Ok(())
 }
 
 /// A failure to write the file is the file's; any other is the store's.

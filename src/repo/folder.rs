@@ -1,22 +1,31 @@
 //! Writing a folder, whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{DurableFolder, sync_directory};
+use crate::durable::{DurableFolder, SequentialWriter, sync_directory};
 use crate::format::{Entry, EntryKind};
 
 /// A folder that is made beside its place, from the bytes of its files in their order.
 pub(super) struct FolderWriter {
     folder: DurableFolder,
     entries: std::vec::IntoIter<Entry>,
-    /// The file being written, how many bytes it still takes, and its permission bits.
-    current: Option<(File, u64, u32)>,
+    current: Option<Current>,
     /// Directories with the bits they get when all is in them.
     directories: Vec<(PathBuf, u32)>,
     /// Whether all is to be on the disk before the folder is at its place.
     sync: bool,
+}
+
+/// The file being written.
+struct Current {
+    file: File,
+    out: SequentialWriter,
+    /// How many bytes it still takes.
+    rest: u64,
+    /// Its permission bits.
+    mode: u32,
 }
 
 impl FolderWriter {
@@ -33,9 +42,9 @@ impl FolderWriter {
     /// Writes the next bytes, whichever files they belong to.
     pub fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let (file, rest, _) = self.current.as_mut().ok_or(io::ErrorKind::WriteZero)?;
+            let Current { out, rest, .. } = self.current.as_mut().ok_or(io::ErrorKind::WriteZero)?;
             let length = usize::try_from(*rest).unwrap_or(usize::MAX).min(bytes.len());
-            file.write_all(&bytes[..length])?;
+            out.write(&bytes[..length])?;
             *rest -= length as u64;
             bytes = &bytes[length..];
             self.advance()?;
@@ -46,23 +55,23 @@ impl FolderWriter {
     /// Makes entries until a file waits for bytes.
     fn advance(&mut self) -> io::Result<()> {
         loop {
-            match &self.current {
-                Some((_, 1.., _)) => return Ok(()),
-                Some((file, 0, mode)) => {
-                    set_mode(file, *mode)?;
-                    if self.sync {
-                        file.sync_all()?;
-                    }
-                }
-                None => {}
+            if self.current.as_ref().is_some_and(|current| current.rest > 0) {
+                return Ok(());
             }
-            self.current = None;
+            if let Some(Current { file, out, mode, .. }) = self.current.take() {
+                out.finish()?;
+                set_mode(&file, mode)?;
+                if self.sync {
+                    file.sync_all()?;
+                }
+            }
             let Some(entry) = self.entries.next() else { return Ok(()) };
             let path = self.folder.path().join(&entry.path);
             match entry.kind {
                 EntryKind::File { bytes, mode } => {
                     let file = File::options().write(true).create_new(true).open(&path)?;
-                    self.current = Some((file, bytes, mode));
+                    let out = SequentialWriter::with_length(&file, bytes, self.sync)?;
+                    self.current = Some(Current { file, out, rest: bytes, mode });
                 }
                 EntryKind::Directory { mode } => {
                     fs::create_dir(&path)?;

@@ -1,7 +1,6 @@
 //! The thread that writes records to a pack, one after the other.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use tempfile::NamedTempFile;
 
-use crate::durable;
+use crate::durable::{self, SequentialWriter};
 use crate::object::{Location, ObjectId, PackId};
 
 use super::error::StoreError;
@@ -33,14 +32,13 @@ pub(super) struct Stored {
 /// Stands for the name of a pack that is not known before its end.
 const UNNAMED: PackId = PackId(ObjectId::from_bytes([0; 32]));
 
-/// Small records are gathered to writes of this length; longer ones go past.
-const GATHER_BYTES: usize = 256 << 10;
-
-/// Writes what comes until all senders are gone, and gives each frame back through `recycle`.
+/// Writes what comes until all senders are gone, and gives each frame back through `recycle`. With `sync` it goes to
+/// the disk meanwhile.
 ///
 /// After a failure, and once `abandoned` is set, frames are only given back.
 pub(super) fn run(
     directory: &Path,
+    sync: bool,
     queue: &Receiver<Stored>,
     abandoned: &Arc<AtomicBool>,
     recycle: &dyn Fn(Frame),
@@ -54,7 +52,7 @@ pub(super) fn run(
         while let Some(mut stored) = early.remove(&next) {
             next += 1;
             if !abandoned.load(Ordering::Relaxed) {
-                pack = pack.and_then(|pack| UnnamedPack::append(pack, directory, &mut stored).map(Some));
+                pack = pack.and_then(|pack| UnnamedPack::append(pack, directory, sync, &mut stored).map(Some));
                 if pack.is_err() {
                     abandoned.store(true, Ordering::Relaxed);
                     failed();
@@ -68,7 +66,10 @@ pub(super) fn run(
 
 /// A pack that is being written.
 pub(super) struct UnnamedPack {
-    out: BufWriter<NamedTempFile>,
+    file: NamedTempFile,
+    out: SequentialWriter,
+    /// Whether it is to be on the disk before it gets its name.
+    sync: bool,
     records: Vec<Record>,
     bytes: u64,
 }
@@ -78,11 +79,12 @@ impl UnnamedPack {
     fn append(
         pack: Option<UnnamedPack>,
         directory: &Path,
+        sync: bool,
         stored: &mut Stored,
     ) -> Result<UnnamedPack, StoreError> {
         let mut pack = match pack {
             Some(pack) => pack,
-            None => UnnamedPack::begin(directory)?,
+            None => UnnamedPack::begin(directory, sync)?,
         };
         let stored_bytes = stored.frame.payload().len() as u64;
         let location = Location {
@@ -99,20 +101,20 @@ impl UnnamedPack {
         Ok(pack)
     }
 
-    fn begin(directory: &Path) -> Result<UnnamedPack, StoreError> {
-        let file = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempfile_in(directory)
-            .map_err(|source| StoreError::Write { path: directory.to_owned(), source })?;
-        let out = BufWriter::with_capacity(GATHER_BYTES, file);
-        let mut pack = UnnamedPack { out, records: Vec::new(), bytes: 0 };
+    fn begin(directory: &Path, sync: bool) -> Result<UnnamedPack, StoreError> {
+        let begin = || {
+            let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
+            let out = SequentialWriter::of(file.as_file(), sync)?;
+            Ok(UnnamedPack { file, out, sync, records: Vec::new(), bytes: 0 })
+        };
+        let mut pack = begin().map_err(|source| StoreError::Write { path: directory.to_owned(), source })?;
         pack.write(&layout::header())?;
         debug_assert_eq!(pack.bytes, HEADER_BYTES as u64);
         Ok(pack)
     }
 
     /// Writes index and footer, and gives the pack its name.
-    pub fn finish(mut self, store: &Store, sync: bool) -> Result<FinishedPack, StoreError> {
+    pub fn finish(mut self, store: &Store) -> Result<FinishedPack, StoreError> {
         self.records.sort_unstable_by_key(|record| record.id);
         let index: Vec<u8> = self.records.iter().flat_map(layout::entry).collect();
         let id = pack::id_of(&index);
@@ -124,8 +126,8 @@ impl UnnamedPack {
 
         let path = store.pack_path(id);
         let failed = |source| StoreError::Write { path: path.clone(), source };
-        let file = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
-        durable::place(file, &path, None, sync).map_err(failed)?;
+        self.out.finish().map_err(failed)?;
+        durable::place(self.file, &path, None, self.sync).map_err(failed)?;
         let records = self.records.into_iter().map(|mut record| {
             record.location.pack = id;
             (record.id, record.location)
@@ -134,12 +136,12 @@ impl UnnamedPack {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.out.write_all(bytes).map_err(|source| StoreError::Write { path: self.path(), source })?;
+        self.out.write(bytes).map_err(|source| StoreError::Write { path: self.path(), source })?;
         self.bytes += bytes.len() as u64;
         Ok(())
     }
 
     fn path(&self) -> PathBuf {
-        self.out.get_ref().path().to_owned()
+        self.file.path().to_owned()
     }
 }

@@ -113,10 +113,11 @@ impl Encoder {
     fn plan(&mut self, bytes: &[u8], hint: Hint, base: Option<Base<'_>>) -> Plan {
         let mut sample = std::mem::take(&mut self.sample);
         self.take_sample(bytes, &mut sample);
-        let (mut best, form) = self.best_form(&sample);
+        let is_number = matches!(hint.item_bytes, 2 | 4 | 8);
+        let (mut best, form) = self.best_form(&sample, is_number);
         let mut plan = Plan::Whole(form);
         let item_bytes = usize::from(hint.item_bytes);
-        if let 2 | 4 | 8 = item_bytes {
+        if is_number {
             let (total, forms) = self.best_planes(item_bytes, &sample);
             if total < best {
                 best = total;
@@ -169,7 +170,7 @@ impl Encoder {
         for (plane, form) in planes.chunks(items).zip(&mut forms[..item_bytes]) {
             // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
             let (bytes, best) = if symbols_bytes(plane) <= worthwhile_bytes(items) {
-                self.best_form(plane)
+                self.best_form(plane, true)
             } else {
                 (items, Form::Raw)
             };
@@ -180,11 +181,17 @@ impl Encoder {
         (total, forms)
     }
 
-    /// The smallest form of some bytes, and about its length.
-    fn best_form(&mut self, bytes: &[u8]) -> (usize, Form) {
+    /// The smallest form of some bytes, and about its length. What comes from numbers is not searched for repetitions
+    /// where a glance shows none.
+    fn best_form(&mut self, bytes: &[u8], is_number: bool) -> (usize, Form) {
         let limit = worthwhile_bytes(bytes.len());
-        self.out.set_len(limit);
-        match (symbols_bytes(bytes), self.compress(Form::Matches, bytes, 0, limit)) {
+        let matches = if is_number && !repeats_words(bytes) {
+            None
+        } else {
+            self.out.set_len(limit);
+            self.compress(Form::Matches, bytes, 0, limit)
+        };
+        match (symbols_bytes(bytes), matches) {
             (symbols, None) if symbols <= limit => (symbols, Form::Symbols),
             (_, None) => (bytes.len(), Form::Raw),
             (symbols, Some(matches)) if symbols <= matches => (symbols, Form::Symbols),
@@ -265,6 +272,22 @@ fn delta_item_bytes(hint: Hint) -> usize {
         item_bytes @ (2 | 4 | 8) => usize::from(item_bytes),
         _ => 1,
     }
+}
+
+/// Whether words of eight bytes occur again after a while, as they do not by chance: in weights, or in a plane of them,
+/// about one of a thousand does.
+fn repeats_words(bytes: &[u8]) -> bool {
+    const PLACES_BITS: u32 = 10;
+    let mut last = [0_u64; 1 << PLACES_BITS];
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut repeated = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        // Fibonacci hashing (Knuth, volume 3, 6.4).
+        let place = word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES_BITS);
+        repeated += usize::from(std::mem::replace(&mut last[place as usize], word) == word);
+    }
+    repeated > words.len() / 64
 }
 
 /// About how long zstd's entropy coder makes these bytes: by Huffman's code for them, and a table of weights of

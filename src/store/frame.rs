@@ -1,6 +1,13 @@
 //! The buffer that carries one record through the pipelines.
 
 use super::layout::RECORD_BYTES;
+use super::tree::FRAME_BYTES;
+
+/// Room for a whole frame in any stored form: what describes it in the longest one has less than this.
+const ROOM_BYTES: usize = FRAME_BYTES as usize + (4 << 10);
+
+/// Buffers for as little as this are as long as they need to be.
+const SMALL_BYTES: usize = 64 << 10;
 
 /// Up to one frame of bytes, with room before them for a record's header, so that both go to the disk
 /// and come from it in one call.
@@ -13,9 +20,11 @@ pub(super) struct Frame {
 impl Frame {
     /// Makes the payload this long. What it then holds is unspecified.
     pub fn set_len(&mut self, payload_bytes: usize) {
-        // Never shortened: growing again would clear the bytes again.
-        if self.bytes.len() < RECORD_BYTES + payload_bytes {
-            self.bytes.resize(RECORD_BYTES + payload_bytes, 0);
+        let bytes = RECORD_BYTES + payload_bytes;
+        // Never shortened: growing again would clear the bytes again. Of the room that a large one gets, the system
+        // gives only what is used.
+        if self.bytes.len() < bytes {
+            self.bytes = vec![0; if payload_bytes > SMALL_BYTES { bytes.max(ROOM_BYTES) } else { bytes }];
         }
         self.payload_bytes = payload_bytes;
     }

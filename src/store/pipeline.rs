@@ -126,11 +126,11 @@ struct State {
 }
 
 impl Pipeline {
-    pub fn start(store: &Store, compression: Compression) -> Pipeline {
+    pub fn start(store: &Store, compression: Compression, sync: bool) -> Pipeline {
         let (sender, events) = mpsc::channel();
         let (append, queue) = mpsc::channel();
         let abandoned = Arc::new(AtomicBool::new(false));
-        let appender = spawn_appender(store, queue, Arc::clone(&abandoned), sender.clone());
+        let appender = spawn_appender(store, sync, queue, Arc::clone(&abandoned), sender.clone());
         let count = workers::count();
         let workers = Workers::start(
             count,
@@ -203,6 +203,7 @@ fn encode(state: &mut State, frame: &mut Frame, hint: Hint, base: Option<Possibl
 
 fn spawn_appender(
     store: &Store,
+    sync: bool,
     queue: Receiver<Stored>,
     abandoned: Arc<AtomicBool>,
     events: Sender<Event>,
@@ -220,7 +221,7 @@ fn spawn_appender(
         let farewell = Farewell(events);
         // A writer that has gone needs no frames.
         let send = |event| drop(farewell.0.send(event));
-        append::run(&directory, &queue, &abandoned, &|frame| send(Event::Free(frame)), &|| {
+        append::run(&directory, sync, &queue, &abandoned, &|frame| send(Event::Free(frame)), &|| {
             send(Event::Failed)
         })
     })

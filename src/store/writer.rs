@@ -368,7 +368,7 @@ impl<'a> Writer<'a> {
         self.refuse_if_failed()?;
         self.wait_for_all()?;
         match self.pipeline.take().map_or(Ok(None), Pipeline::close)? {
-            Some(pack) => pack.finish(self.store, self.sync).map(Some),
+            Some(pack) => pack.finish(self.store).map(Some),
             None => Ok(None),
         }
     }
@@ -593,7 +593,7 @@ impl<'a> Writer<'a> {
     }
 
     fn pipeline(&mut self) -> &mut Pipeline {
-        self.pipeline.get_or_insert_with(|| Pipeline::start(self.store, self.compression))
+        self.pipeline.get_or_insert_with(|| Pipeline::start(self.store, self.compression, self.sync))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-use crate::durable::DurableFile;
+use crate::durable::{DurableFile, SequentialWriter};
 use crate::format::convert::Bytes;
 use crate::format::{Encoded, Entry, EntryKind, Part};
 use crate::progress::Progress;
@@ -109,14 +109,13 @@ pub(super) fn write_file(
         _ => {}
     }
     let failed = || RepoError::io("write", path);
-    let mut output = DurableFile::create(path).map_err(failed())?;
-    {
-        let mut buffered = io::BufWriter::with_capacity(1 << 20, output.file_mut());
-        for file in &files {
-            file.write(path, pieces, progress, &mut |bytes| buffered.write_all(bytes))?;
-        }
-        buffered.flush().map_err(failed())?;
+    let output = DurableFile::create(path).map_err(failed())?;
+    let file_bytes = files.iter().map(Target::file_bytes).sum();
+    let mut out = SequentialWriter::with_length(output.file(), file_bytes, sync).map_err(failed())?;
+    for file in &files {
+        file.write(path, pieces, progress, &mut |bytes| out.write(bytes))?;
     }
+    out.finish().map_err(failed())?;
     output.finish_synced(sync).map_err(failed())
 }
 
