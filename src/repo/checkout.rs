@@ -423,8 +423,7 @@ impl Repo {
         let out = SequentialWriter::with_length(file.file(), tree.file_bytes(), is_synced);
         let mut out = out.map_err(failed())?;
         context.progress.begin("writing", tree.file_bytes());
-        let export =
-            snapshot::export(&self.reader(), tree, &mut |bytes| out.write(bytes), context.progress);
+        let export = snapshot::export(&self.reader(), tree, &mut |bytes| out.write(bytes), context.progress);
         context.progress.end();
         export.map_err(|error| sink_error(error, path))?;
         out.finish().map_err(failed())?;

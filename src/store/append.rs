@@ -13,7 +13,7 @@ use crate::object::{Location, ObjectId, PackId};
 
 use super::error::StoreError;
 use super::frame::Frame;
-use super::layout::{self, Footer, HEADER_BYTES, RECORD_BYTES};
+use super::layout::{self, Footer, HEADER_BYTES, PACK_VERSION, RECORD_BYTES};
 use super::record::{Part, Record};
 use super::writer::FinishedPack;
 use super::{Codec, Store, TEMPORARY_PREFIX, pack};
@@ -52,7 +52,8 @@ pub(super) fn run(
         while let Some(mut stored) = early.remove(&next) {
             next += 1;
             if !abandoned.load(Ordering::Relaxed) {
-                pack = pack.and_then(|pack| UnnamedPack::append(pack, directory, sync, &mut stored).map(Some));
+                pack =
+                    pack.and_then(|pack| UnnamedPack::append(pack, directory, sync, &mut stored).map(Some));
                 if pack.is_err() {
                     abandoned.store(true, Ordering::Relaxed);
                     failed();
@@ -108,7 +109,7 @@ impl UnnamedPack {
             Ok(UnnamedPack { file, out, sync, records: Vec::new(), bytes: 0 })
         };
         let mut pack = begin().map_err(|source| StoreError::Write { path: directory.to_owned(), source })?;
-        pack.write(&layout::header())?;
+        pack.write(&layout::header(PACK_VERSION))?;
         debug_assert_eq!(pack.bytes, HEADER_BYTES as u64);
         Ok(pack)
     }
@@ -117,7 +118,7 @@ impl UnnamedPack {
     pub fn finish(mut self, store: &Store) -> Result<FinishedPack, StoreError> {
         self.records.sort_unstable_by_key(|record| record.id);
         let index: Vec<u8> = self.records.iter().flat_map(layout::entry).collect();
-        let id = pack::id_of(&index);
+        let id = pack::id_of(PACK_VERSION, &index);
         let index_offset = self.bytes;
         let pack_bytes = index_offset + (index.len() + layout::FOOTER_BYTES) as u64;
         let footer = Footer { index_offset, entries: self.records.len() as u64, pack_bytes, id };

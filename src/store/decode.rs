@@ -7,6 +7,7 @@ use super::delta;
 use super::encode::table_bytes;
 use super::error::Damage;
 use super::frame::Frame;
+use super::neighbours;
 use super::planes;
 
 /// Turns stored forms back.
@@ -15,14 +16,21 @@ pub(super) struct Decoder {
     pub stored: Frame,
     /// What a record at hand is a difference to.
     pub base: Frame,
-    zstd: Decompressor<'static>,
+    inflate: Inflate,
     planes: Vec<u8>,
+}
+
+/// What turns compressed bytes back.
+struct Inflate {
+    zstd: Decompressor<'static>,
+    neighbours: neighbours::Decoder,
 }
 
 impl Decoder {
     pub fn new() -> Decoder {
         let zstd = Decompressor::new().expect("zstd makes a context while there is memory");
-        Decoder { stored: Frame::default(), base: Frame::default(), zstd, planes: Vec::new() }
+        let inflate = Inflate { zstd, neighbours: neighbours::Decoder::new() };
+        Decoder { stored: Frame::default(), base: Frame::default(), inflate, planes: Vec::new() }
     }
 
     /// Decodes [`stored`](Decoder::stored) into `raw`, which it must fill exactly. `base` is what
@@ -35,14 +43,16 @@ impl Decoder {
                 Ok(())
             }
             Codec::Raw => Err(Damage::Lengths),
-            Codec::Zstd => inflate(&mut self.zstd, stored, raw),
+            Codec::Zstd => self.inflate.zstd(stored, raw),
             Codec::Planes => match stored.first() {
-                Some(2 | 4 | 8) => decode_planes(&mut self.zstd, &mut self.planes, stored, raw).map(|_| ()),
+                Some(2 | 4 | 8) => {
+                    decode_planes(&mut self.inflate, &mut self.planes, stored, raw).map(|_| ())
+                }
                 _ => Err(Damage::Decode),
             },
             Codec::Delta if base.len() == raw.len() => {
                 let (_, planes) = delta::Head::parse(stored)?;
-                let item_bytes = decode_planes(&mut self.zstd, &mut self.planes, planes, raw)?;
+                let item_bytes = decode_planes(&mut self.inflate, &mut self.planes, planes, raw)?;
                 delta::add(item_bytes, raw, base);
                 Ok(())
             }
@@ -52,16 +62,18 @@ impl Decoder {
     }
 }
 
-fn inflate(zstd: &mut Decompressor<'_>, stored: &[u8], raw: &mut [u8]) -> Result<(), Damage> {
-    match zstd.decompress_to_buffer(stored, raw) {
-        Ok(bytes) if bytes == raw.len() => Ok(()),
-        _ => Err(Damage::Decode),
+impl Inflate {
+    fn zstd(&mut self, stored: &[u8], raw: &mut [u8]) -> Result<(), Damage> {
+        match self.zstd.decompress_to_buffer(stored, raw) {
+            Ok(bytes) if bytes == raw.len() => Ok(()),
+            _ => Err(Damage::Decode),
+        }
     }
 }
 
 /// Puts planes together, and tells the length of an item.
 fn decode_planes(
-    zstd: &mut Decompressor<'_>,
+    inflate: &mut Inflate,
     inflated: &mut Vec<u8>,
     stored: &[u8],
     raw: &mut [u8],
@@ -82,10 +94,13 @@ fn decode_planes(
         rest = after;
         *plane = match form {
             0 if bytes.len() == items => bytes,
-            1 => {
+            1 | 2 => {
                 let (plane, after) = room.split_at_mut(items);
                 room = after;
-                inflate(zstd, bytes, plane)?;
+                match form {
+                    1 => inflate.zstd(bytes, plane)?,
+                    _ => inflate.neighbours.decode(bytes, plane)?,
+                }
                 plane
             }
             _ => return Err(Damage::Decode),
@@ -162,7 +177,7 @@ mod tests {
         fn any_stored_form_decodes_or_is_refused(
             codec in 0..5_u8,
             item in prop::sample::select(vec![0, 1, 2, 4, 8, 255_u8]),
-            planes in prop::collection::vec((0..3_u8, 0..40_u32), 8),
+            planes in prop::collection::vec((0..4_u8, 0..40_u32), 8),
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             raw_bytes in 0..200_usize,
         ) {

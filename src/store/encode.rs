@@ -6,6 +6,7 @@ use zstd::zstd_safe::{CParameter, ParamSwitch};
 use super::codec::{Codec, Compression, Hint};
 use super::delta;
 use super::frame::Frame;
+use super::neighbours::{self, Code};
 use super::planes;
 
 /// Records shorter than this are not worth a compressor's call.
@@ -16,6 +17,9 @@ const SAMPLED_BYTES: usize = 32 << 10;
 const SAMPLE_SLICES: usize = 4;
 /// Length of one slice of a sample.
 const SLICE_BYTES: usize = 4 << 10;
+
+/// Samples of planes that are shorter say too little of a code for few values, whose tables are not worth it then.
+const NEIGHBOURS_BYTES: usize = 2 << 10;
 
 /// Bytes in a stored form before the first plane: the length of an item, and form and length of each plane.
 pub(super) fn table_bytes(item_bytes: usize) -> usize {
@@ -42,6 +46,19 @@ enum Form {
     /// By zstd's entropy coder alone: several times faster, and smaller where nothing is repeated but
     /// single bytes are more frequent than others.
     Symbols,
+    /// In a code for few values, see [`neighbours`]: for planes alone, and there faster still.
+    Neighbours(Code),
+}
+
+impl Form {
+    /// The number that stands for it in a table of planes.
+    fn number(self) -> u8 {
+        match self {
+            Form::Raw => 0,
+            Form::Matches | Form::Symbols => 1,
+            Form::Neighbours(_) => 2,
+        }
+    }
 }
 
 /// How a record is to be stored.
@@ -114,7 +131,7 @@ impl Encoder {
         let mut sample = std::mem::take(&mut self.sample);
         self.take_sample(bytes, &mut sample);
         let is_number = matches!(hint.item_bytes, 2 | 4 | 8);
-        let (mut best, form) = self.best_form(&sample, is_number);
+        let (mut best, form) = self.best_whole(&sample, is_number);
         let mut plan = Plan::Whole(form);
         let item_bytes = usize::from(hint.item_bytes);
         if is_number {
@@ -168,12 +185,7 @@ impl Encoder {
         let mut forms = [Form::Raw; 8];
         let mut total = table_bytes(item_bytes);
         for (plane, form) in planes.chunks(items).zip(&mut forms[..item_bytes]) {
-            // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
-            let (bytes, best) = if symbols_bytes(plane) <= worthwhile_bytes(items) {
-                self.best_form(plane, true)
-            } else {
-                (items, Form::Raw)
-            };
+            let (bytes, best) = self.best_plane(plane);
             *form = best;
             total += bytes;
         }
@@ -181,21 +193,46 @@ impl Encoder {
         (total, forms)
     }
 
-    /// The smallest form of some bytes, and about its length. What comes from numbers is not searched for repetitions
-    /// where a glance shows none.
-    fn best_form(&mut self, bytes: &[u8], is_number: bool) -> (usize, Form) {
-        let limit = worthwhile_bytes(bytes.len());
-        let matches = if is_number && !repeats_words(bytes) {
-            None
+    /// The smallest form of a plane, and about its length.
+    fn best_plane(&mut self, plane: &[u8]) -> (usize, Form) {
+        let counts = counts(plane);
+        let symbols = symbols_bytes(&counts);
+        if symbols > worthwhile_bytes(plane.len()) {
+            // A plane of all bytes alike is a mantissa's: looking for repetitions is in vain.
+            return (plane.len(), Form::Raw);
+        }
+        let mut best = (symbols, Form::Symbols);
+        if plane.len() >= NEIGHBOURS_BYTES && self.compression != Compression::Max {
+            let (code, neighbours) = Code::of(&counts);
+            // It may be a little longer.
+            if neighbours <= symbols + symbols / 32 {
+                best = (neighbours, Form::Neighbours(code));
+            }
+        }
+        if repeats_words(plane) {
+            best = self.matches_if_shorter(plane, best);
+        }
+        best
+    }
+
+    /// The smallest form of some bytes that are taken as they come, and about its length.
+    fn best_whole(&mut self, bytes: &[u8], is_number: bool) -> (usize, Form) {
+        let symbols = symbols_bytes(&counts(bytes));
+        let best = if symbols <= worthwhile_bytes(bytes.len()) {
+            (symbols, Form::Symbols)
         } else {
-            self.out.set_len(limit);
-            self.compress(Form::Matches, bytes, 0, limit)
+            (bytes.len(), Form::Raw)
         };
-        match (symbols_bytes(bytes), matches) {
-            (symbols, None) if symbols <= limit => (symbols, Form::Symbols),
-            (_, None) => (bytes.len(), Form::Raw),
-            (symbols, Some(matches)) if symbols <= matches => (symbols, Form::Symbols),
-            (_, Some(matches)) => (matches, Form::Matches),
+        // Numbers are not searched for repetitions where a glance shows none.
+        if is_number && !repeats_words(bytes) { best } else { self.matches_if_shorter(bytes, best) }
+    }
+
+    fn matches_if_shorter(&mut self, bytes: &[u8], best: (usize, Form)) -> (usize, Form) {
+        let limit = worthwhile_bytes(bytes.len());
+        self.out.set_len(limit);
+        match self.compress(Form::Matches, bytes, 0, limit) {
+            Some(matches) if matches < best.0 => (matches, Form::Matches),
+            _ => best,
         }
     }
 
@@ -233,17 +270,9 @@ impl Encoder {
         planes::split(whole, &mut rooms(out, &mut planes, items)[..item_bytes]);
         for (significance, &form) in forms[..item_bytes].iter().enumerate() {
             let plane = significance.checked_sub(staying).map(|place| &planes[place * items..][..items]);
-            let mut compressed = None;
-            if let Some(plane) = plane.filter(|_| form != Form::Raw) {
-                compressed = self.compress(form, plane, at, worthwhile_bytes(items));
-            }
-            let out = self.out.payload_mut();
-            if let Some(plane) = plane.filter(|_| compressed.is_none()) {
-                out[at..at + items].copy_from_slice(plane);
-            }
-            let length = compressed.unwrap_or(items);
-            let entry = &mut out[table + 1 + 5 * significance..][..5];
-            entry[0] = u8::from(compressed.is_some());
+            let (form, length) = plane.map_or((Form::Raw, items), |plane| self.encode_plane(form, plane, at));
+            let entry = &mut self.out.payload_mut()[table + 1 + 5 * significance..][..5];
+            entry[0] = form.number();
             entry[1..].copy_from_slice(&(length as u32).to_le_bytes());
             at += length;
         }
@@ -252,7 +281,27 @@ impl Encoder {
         at + tail.len()
     }
 
-    /// Writes the compressed form to `out` from `at` on, if it has at most `limit` bytes.
+    /// Writes a plane to `out` from `at` on, in another form if this one is not what the sample promised. Tells which it
+    /// became, and its length.
+    fn encode_plane(&mut self, form: Form, plane: &[u8], at: usize) -> (Form, usize) {
+        let limit = worthwhile_bytes(plane.len());
+        if let Form::Neighbours(code) = form {
+            let room = &mut self.out.payload_mut()[at..at + limit];
+            return match neighbours::encode(&code, plane, room) {
+                Some(length) => (form, length),
+                None => self.encode_plane(Form::Symbols, plane, at),
+            };
+        }
+        if form != Form::Raw
+            && let Some(length) = self.compress(form, plane, at, limit)
+        {
+            return (form, length);
+        }
+        self.out.payload_mut()[at..at + plane.len()].copy_from_slice(plane);
+        (Form::Raw, plane.len())
+    }
+
+    /// Writes what zstd makes of these bytes to `out` from `at` on, if it has at most `limit` bytes.
     fn compress(&mut self, form: Form, bytes: &[u8], at: usize, limit: usize) -> Option<usize> {
         let zstd = if form == Form::Symbols { &mut self.symbols } else { &mut self.matches };
         // zstd fails where the room is too short: what does not shrink enough.
@@ -290,9 +339,8 @@ fn repeats_words(bytes: &[u8]) -> bool {
     repeated > words.len() / 64
 }
 
-/// About how long zstd's entropy coder makes these bytes: by Huffman's code for them, and a table of weights of
-/// half a byte for each byte that occurs.
-fn symbols_bytes(bytes: &[u8]) -> usize {
+/// How often each byte occurs.
+fn counts(bytes: &[u8]) -> [u32; 256] {
     // Several counters, or each count waits for the one before.
     let mut counts = [[0_u32; 256]; 4];
     let (fours, rest) = bytes.as_chunks::<4>();
@@ -304,13 +352,13 @@ fn symbols_bytes(bytes: &[u8]) -> usize {
     for byte in rest {
         counts[0][usize::from(*byte)] += 1;
     }
-    let mut occurring = Vec::with_capacity(256);
-    for byte in 0..256 {
-        let count = counts.iter().map(|counts| counts[byte]).sum::<u32>();
-        if count > 0 {
-            occurring.push(count);
-        }
-    }
+    std::array::from_fn(|byte| counts.iter().map(|counts| counts[byte]).sum())
+}
+
+/// About how long zstd's entropy coder makes bytes that occur so often: by Huffman's code for them, and a table of
+/// weights of half a byte for each byte that occurs.
+fn symbols_bytes(counts: &[u32; 256]) -> usize {
+    let mut occurring: Vec<u32> = counts.iter().copied().filter(|count| *count > 0).collect();
     occurring.sort_unstable();
     huffman_bits(&occurring) / 8 + occurring.len() / 2
 }
@@ -319,7 +367,7 @@ fn symbols_bytes(bytes: &[u8]) -> usize {
 ///
 /// Every pair that is joined adds a bit to all that is under it, so the length is the sum of the joined counts
 /// (Huffman 1952). Joined counts come out sorted: two queues take the place of a heap.
-fn huffman_bits(counts: &[u32]) -> usize {
+pub(super) fn huffman_bits(counts: &[u32]) -> usize {
     let mut joined = std::collections::VecDeque::with_capacity(counts.len());
     let (mut left, mut bits) = (counts, 0);
     for _ in 1..counts.len() {
@@ -397,6 +445,45 @@ mod tests {
                 round_trip(Compression::Auto, item_bytes, &bytes[cut..1000 + cut]);
             }
         }
+    }
+
+    /// The form of the last plane of floats as they are stored.
+    fn exponents_form(compression: Compression, bytes: &[u8]) -> u8 {
+        let mut frame = Frame::default();
+        frame.set_len(bytes.len());
+        frame.payload_mut().copy_from_slice(bytes);
+        assert_eq!(Encoder::new(compression).encode(&mut frame, Hint::items(4), None), Codec::Planes);
+        frame.payload()[1 + 3 * 5]
+    }
+
+    #[test]
+    fn exponents_have_the_code_for_few_values_where_that_is_not_longer() {
+        // Half as many of each next, downwards, as small numbers have them.
+        let few: Vec<u8> = floats(100_000)
+            .map(|n| {
+                f32::from_bits(
+                    n.to_bits() & 0x807f_ffff | (126 - (n.to_bits() | 1 << 20).trailing_zeros()) << 23,
+                )
+            })
+            .flat_map(f32::to_le_bytes)
+            .collect();
+        assert_eq!(exponents_form(Compression::Auto, &few), Form::Neighbours(Code::of(&[1; 256]).0).number());
+        assert_eq!(exponents_form(Compression::Max, &few), Form::Symbols.number());
+        // Exponents far from each other have no code.
+        let apart: Vec<u8> = floats(100_000)
+            .map(|n| f32::from_bits(n.to_bits() & 0x807f_ffff | (n.to_bits() >> 23 & 7) << 28))
+            .flat_map(f32::to_le_bytes)
+            .collect();
+        assert_eq!(exponents_form(Compression::Auto, &apart), Form::Symbols.number());
+        round_trip(Compression::Auto, 4, &apart);
+        // A sample sees nothing of what lies between its slices.
+        let mut mixed = few;
+        for (number, bytes) in mixed.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            if number % 33_000 > 5_000 {
+                bytes[3] = (number * 7 % 256) as u8;
+            }
+        }
+        round_trip(Compression::Auto, 4, &mixed);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use crate::object::{ObjectId, PackId};
 
 use super::record::{Part, Record};
 
-/// The version that new packs get, and the newest that is read.
-pub const PACK_VERSION: u32 = 1;
+/// The version that new packs get, and the newest that is read. All before it are read too: each new one only added a
+/// form in which planes are stored.
+pub const PACK_VERSION: u32 = 2;
 
 /// The longest raw form of a record that is no list of frames.
 pub const MAX_FRAME_BYTES: u64 = 16 << 20;
@@ -38,11 +39,11 @@ impl Fields<'_> {
     }
 }
 
-/// The first bytes of every pack.
-pub(super) fn header() -> [u8; HEADER_BYTES] {
+/// The first bytes of every pack of a version.
+pub(super) fn header(version: u32) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&PACK_VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
     header
 }
 

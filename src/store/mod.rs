@@ -20,7 +20,7 @@
 //! | part | bytes | field |
 //! |---|---|---|
 //! | header | 8 | magic `8b 63 6b 70 61 63 6b 0a` |
-//! | | 4 | version, 1 |
+//! | | 4 | version, 2 |
 //! | | 4 | reserved |
 //! | record, any number | 32 | name |
 //! | | 8 | position of a frame in its object, in bytes; all bits set for what is no frame |
@@ -50,7 +50,7 @@
 //! | 0 | raw | the bytes |
 //! | 1 | zstd | one zstd frame |
 //! | 2 | list of frames | 8 bytes frame length (a power of two), 8 bytes object length, 32 bytes for each name |
-//! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd) and 4 bytes length; the planes; what is left of less than an item |
+//! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd, 2 neighbours) and 4 bytes length; the planes; what is left of less than an item |
 //! | 4 | delta | 1 byte depth; 32 bytes name of the base; planes, as in 3, of the differences to it |
 //!
 //! Planes: every item, a little-endian number, is rotated left by one bit, and plane *n* holds byte *n*
@@ -62,6 +62,8 @@
 //! set. The difference to the base's, modulo the range, is kept with its sign in the highest bit and below it
 //! its size, less one where it is negative. The depth is one more than that of the base, which is 0 where the
 //! base is no delta, and at most 4.
+//!
+//! Neighbours: see the table in `neighbours.rs`.
 //!
 //! A compressed form is shorter than its raw form, no raw form but that of a list exceeds
 //! [`MAX_FRAME_BYTES`], and a list has at most 2^22 names; a reader refuses others before it allocates.
@@ -76,6 +78,7 @@ mod error;
 mod frame;
 mod layout;
 mod list;
+mod neighbours;
 mod pack;
 mod pieces;
 mod pipeline;

@@ -39,7 +39,7 @@ impl PackFile {
         // No longer than the file: the footer's lengths have been found to add up to it.
         let mut index = vec![0; footer.entries as usize * ENTRY_BYTES];
         pack.read_at(&mut index, footer.index_offset)?;
-        let found = id_of(&index);
+        let found = id_of(pack.version, &index);
         if found != id || footer.id != id {
             let found = if found == id { footer.id } else { found };
             return Err(pack.damaged(PackDamage::Hash { found }));
@@ -185,10 +185,10 @@ impl Locate for PackIndex {
     }
 }
 
-/// The name of the pack with this index.
-pub(super) fn id_of(index: &[u8]) -> PackId {
+/// The name of the pack of this version with this index.
+pub(super) fn id_of(version: u32, index: &[u8]) -> PackId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&layout::header());
+    hasher.update(&layout::header(version));
     hasher.update_rayon(index);
     PackId(hasher.finalize().into())
 }

@@ -46,6 +46,8 @@ pub(super) struct OpenPack {
     pub path: PathBuf,
     /// Length of the file when it was opened.
     pub bytes: u64,
+    /// Version of its layout.
+    pub version: u32,
     file: File,
 }
 
@@ -58,7 +60,7 @@ impl OpenPack {
         };
         let file = File::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        let pack = OpenPack { id, path: path.to_owned(), bytes, file };
+        let mut pack = OpenPack { id, path: path.to_owned(), bytes, version: 0, file };
         if bytes < HEADER_BYTES as u64 {
             return Err(pack.damaged(PackDamage::Header));
         }
@@ -68,7 +70,10 @@ impl OpenPack {
             Some(version) if version > PACK_VERSION => {
                 Err(StoreError::PackVersion { path: pack.path, version })
             }
-            Some(_) if header == layout::header() => Ok(pack),
+            Some(version @ 1..) if header == layout::header(version) => {
+                pack.version = version;
+                Ok(pack)
+            }
             _ => Err(pack.damaged(PackDamage::Header)),
         }
     }

@@ -122,11 +122,11 @@ fn what_is_no_pack_or_a_newer_one_is_refused() {
     let fixture = Fixture::new();
     let sound = fixture.bytes();
     let mut newer = sound.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     fixture.set(&newer);
     let Outcome { verify, read } = fixture.try_all();
     for error in verify.iter().chain(&read) {
-        assert!(matches!(error, StoreError::PackVersion { version: 2, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::PackVersion { version: 3, .. }), "{error:?}");
     }
     fixture.set(&noise(3, sound.len()));
     let Outcome { verify, read } = fixture.try_all();
@@ -198,7 +198,11 @@ fn a_frame_is_no_object_and_an_object_no_frame() {
 
 /// Writes a pack of these records and stored forms, each after a gap, as no writer would.
 fn forge(store: &Store, records: &mut [(Record, Vec<u8>)], gap: usize) -> PackId {
-    let mut bytes = layout::header().to_vec();
+    forge_version(layout::PACK_VERSION, store, records, gap)
+}
+
+fn forge_version(version: u32, store: &Store, records: &mut [(Record, Vec<u8>)], gap: usize) -> PackId {
+    let mut bytes = layout::header(version).to_vec();
     for (record, stored) in records.iter_mut() {
         bytes.extend(vec![0; gap]);
         record.location.offset = (bytes.len() + layout::RECORD_BYTES) as u64;
@@ -207,7 +211,7 @@ fn forge(store: &Store, records: &mut [(Record, Vec<u8>)], gap: usize) -> PackId
     }
     records.sort_by_key(|(record, _)| record.id);
     let index: Vec<u8> = records.iter().flat_map(|(record, _)| layout::entry(record)).collect();
-    let id = pack::id_of(&index);
+    let id = pack::id_of(version, &index);
     let (index_offset, entries) = (bytes.len() as u64, records.len() as u64);
     bytes.extend(index);
     let pack_bytes = (bytes.len() + layout::FOOTER_BYTES) as u64;
@@ -224,6 +228,26 @@ fn record(id: ObjectId, part: Part, codec: Codec, raw_bytes: u64, stored: Vec<u8
     let pack = PackId(ObjectId::of(b"not known yet"));
     let location = Location { pack, offset: 0, stored_bytes, raw_bytes, codec: codec.number() };
     (Record { id, part, location }, stored)
+}
+
+#[test]
+fn packs_of_all_versions_are_read() {
+    let (_dir, store) = store();
+    let small = record(ObjectId::of(b"small"), Part::Object, Codec::Raw, 5, b"small".to_vec());
+    for version in 0..=layout::PACK_VERSION + 1 {
+        let mut records = [small.clone()];
+        let id = forge_version(version, &store, &mut records, 0);
+        let index = Index([(small.0.id, records[0].0.location)].into());
+        let read = store.reader(&index).read(&small.0.id, 5);
+        match version {
+            1..=layout::PACK_VERSION => {
+                assert_eq!(read.unwrap(), b"small");
+                assert!(store.open_pack(id).unwrap().verify(&store.reader(&index), &mut |_| ()).is_empty());
+            }
+            0 => assert!(matches!(read, Err(StoreError::PackDamaged { .. })), "{read:?}"),
+            _ => assert!(matches!(read, Err(StoreError::PackVersion { .. })), "{read:?}"),
+        }
+    }
 }
 
 #[test]
