@@ -153,9 +153,13 @@ impl Table {
             }
             if let Some(cell) = cells.next() {
                 // A tab or the end of a line would begin another cell.
-                self.text.extend(
-                    cell.as_ref().chars().map(|c| if "\t\n\r\x0b\x0c".contains(c) { ' ' } else { c }),
-                );
+                let ends_cell = |c: char| matches!(c, '\t'..='\r');
+                let mut pieces = cell.as_ref().split(ends_cell);
+                self.text.push_str(pieces.next().unwrap_or_default());
+                for piece in pieces {
+                    self.text.push(' ');
+                    self.text.push_str(piece);
+                }
             }
         }
         self.text.push('\n');
