@@ -2,51 +2,118 @@
 //!
 //! `cargo bench --bench kernels`.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
 use ckstore::store::kernels;
+use divan::counter::{BytesCount, BytesFormat};
+use divan::{Bencher, black_box};
 
 const FRAME_BYTES: usize = 1 << 20;
-const TIME: Duration = Duration::from_millis(300);
-const ROUNDS: usize = 5;
+const ITEM_BYTES: [usize; 3] = [2, 4, 8];
 
 fn main() {
-    let mut bytes = vec![0; FRAME_BYTES];
-    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-    let base = bytes.iter().map(|byte| byte.wrapping_add(1)).collect::<Vec<u8>>();
-    let mut out = vec![0; FRAME_BYTES];
-    let memcpy = measure(|| out.copy_from_slice(black_box(&bytes)));
-    println!("{:<28}{:>8}{:>12}", "", "GB/s", "of memcpy");
-    let report = |name: &str, speed: f64| println!("{name:<28}{speed:>8.1}{:>11.0}%", 100.0 * speed / memcpy);
-    report("memcpy", memcpy);
-    report("BLAKE3", measure(|| _ = black_box(blake3::hash(black_box(&bytes)))));
-    report("CRC-32", measure(|| _ = black_box(crc32fast::hash(black_box(&bytes)))));
-    for item_bytes in [2, 4, 8] {
-        let mut planes = vec![vec![0; FRAME_BYTES / item_bytes]; item_bytes];
-        let mut room: Vec<&mut [u8]> = planes.iter_mut().map(Vec::as_mut_slice).collect();
-        let speed = measure(|| kernels::split(black_box(&bytes), &mut room));
-        report(&format!("planes of {item_bytes} bytes, split"), speed);
-        let slices: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
-        let speed = measure(|| kernels::join(black_box(&slices), &mut out));
-        report(&format!("planes of {item_bytes} bytes, join"), speed);
-        let speed = measure(|| kernels::subtract(item_bytes, black_box(&bytes), &base, &mut out));
-        report(&format!("delta of {item_bytes} bytes, make"), speed);
-        let speed = measure(|| kernels::add(item_bytes, black_box(&mut out), &base));
-        report(&format!("delta of {item_bytes} bytes, undo"), speed);
-    }
+    divan::Divan::from_args().bytes_format(BytesFormat::Decimal).min_time(TIME).max_time(TIME).main();
 }
 
-/// GB/s of the best of some rounds over one frame.
-fn measure(mut work: impl FnMut()) -> f64 {
-    let mut best = 0.0_f64;
-    for _ in 0..ROUNDS {
-        let (start, mut count) = (Instant::now(), 0_u64);
-        while start.elapsed() < TIME / ROUNDS as u32 {
-            work();
-            count += 1;
-        }
-        best = best.max(count as f64 * FRAME_BYTES as f64 / start.elapsed().as_secs_f64() / 1e9);
-    }
-    best
+const TIME: std::time::Duration = std::time::Duration::from_millis(400);
+
+fn noise() -> Vec<u8> {
+    let mut bytes = vec![0; FRAME_BYTES];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The exponents of random weights, of which there are half as many of each next.
+fn exponents() -> Vec<u8> {
+    let mut noise = vec![0; 4 * FRAME_BYTES];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    let words = noise.as_chunks::<4>().0.iter();
+    words.map(|word| 124 - u32::from_le_bytes(*word).leading_zeros() as u8).collect()
+}
+
+/// Measures work on one frame.
+fn on_a_frame<T>(bencher: Bencher<'_, '_>, work: impl FnMut() -> T) {
+    bencher.counter(BytesCount::new(FRAME_BYTES)).bench_local(work);
+}
+
+#[divan::bench]
+fn memcpy(bencher: Bencher<'_, '_>) {
+    let (bytes, mut out) = (noise(), vec![0; FRAME_BYTES]);
+    on_a_frame(bencher, || black_box(&mut out).copy_from_slice(black_box(&bytes)));
+}
+
+#[divan::bench]
+fn blake3(bencher: Bencher<'_, '_>) {
+    let bytes = noise();
+    on_a_frame(bencher, || blake3::hash(black_box(&bytes)));
+}
+
+#[divan::bench]
+fn crc32(bencher: Bencher<'_, '_>) {
+    let bytes = noise();
+    on_a_frame(bencher, || crc32fast::hash(black_box(&bytes)));
+}
+
+#[divan::bench(args = ITEM_BYTES)]
+fn planes_split(bencher: Bencher<'_, '_>, item_bytes: usize) {
+    let bytes = noise();
+    let mut planes = vec![vec![0; FRAME_BYTES / item_bytes]; item_bytes];
+    let mut room: Vec<&mut [u8]> = planes.iter_mut().map(Vec::as_mut_slice).collect();
+    on_a_frame(bencher, || kernels::split(black_box(&bytes), &mut room));
+}
+
+#[divan::bench(args = ITEM_BYTES)]
+fn planes_join(bencher: Bencher<'_, '_>, item_bytes: usize) {
+    let (bytes, mut out) = (noise(), vec![0; FRAME_BYTES]);
+    let planes: Vec<&[u8]> = bytes.chunks(FRAME_BYTES / item_bytes).collect();
+    on_a_frame(bencher, || kernels::join(black_box(&planes), &mut out));
+}
+
+#[divan::bench(args = ITEM_BYTES)]
+fn delta_make(bencher: Bencher<'_, '_>, item_bytes: usize) {
+    let (bytes, base, mut out) = (noise(), exponents(), vec![0; FRAME_BYTES]);
+    on_a_frame(bencher, || kernels::subtract(item_bytes, black_box(&bytes), black_box(&base), &mut out));
+}
+
+#[divan::bench(args = ITEM_BYTES)]
+fn delta_undo(bencher: Bencher<'_, '_>, item_bytes: usize) {
+    let (mut bytes, base) = (noise(), exponents());
+    on_a_frame(bencher, || kernels::add(item_bytes, black_box(&mut bytes), black_box(&base)));
+}
+
+#[divan::bench]
+fn exponents_encode(bencher: Bencher<'_, '_>) {
+    let (bytes, mut out) = (exponents(), vec![0; FRAME_BYTES]);
+    on_a_frame(bencher, || kernels::encode(black_box(&bytes), &mut out));
+}
+
+#[divan::bench]
+fn exponents_decode(bencher: Bencher<'_, '_>) {
+    let (bytes, mut form) = (exponents(), vec![0; FRAME_BYTES]);
+    let length = kernels::encode(&bytes, &mut form).expect("exponents shrink");
+    let (mut decoder, mut out) = (kernels::Decoder::new(), vec![0; FRAME_BYTES]);
+    on_a_frame(bencher, || decoder.decode(black_box(&form[..length]), &mut out));
+    assert!(out == bytes);
+}
+
+/// zstd's entropy coder alone, which codes other planes.
+fn symbols() -> zstd::bulk::Compressor<'static> {
+    use zstd::zstd_safe::{CParameter, ParamSwitch};
+    let mut zstd =
+        zstd::bulk::Compressor::new(*zstd::compression_level_range().start()).expect("a level of zstd");
+    zstd.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).expect("a parameter of zstd");
+    zstd
+}
+
+#[divan::bench]
+fn exponents_encode_zstd(bencher: Bencher<'_, '_>) {
+    let (bytes, mut out, mut zstd) = (exponents(), vec![0; FRAME_BYTES], symbols());
+    on_a_frame(bencher, || zstd.compress_to_buffer(black_box(&bytes), &mut out[..]).map_err(drop));
+}
+
+#[divan::bench]
+fn exponents_decode_zstd(bencher: Bencher<'_, '_>) {
+    let (bytes, mut out) = (exponents(), vec![0; FRAME_BYTES]);
+    let form = symbols().compress(&bytes).expect("zstd compresses");
+    let mut zstd = zstd::bulk::Decompressor::new().expect("zstd makes a context");
+    on_a_frame(bencher, || zstd.decompress_to_buffer(black_box(&form), &mut out[..]).map_err(drop));
+    assert!(out == bytes);
 }

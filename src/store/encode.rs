@@ -340,7 +340,7 @@ fn repeats_words(bytes: &[u8]) -> bool {
 }
 
 /// How often each byte occurs.
-fn counts(bytes: &[u8]) -> [u32; 256] {
+pub(super) fn counts(bytes: &[u8]) -> [u32; 256] {
     // Several counters, or each count waits for the one before.
     let mut counts = [[0_u32; 256]; 4];
     let (fours, rest) = bytes.as_chunks::<4>();

@@ -128,6 +128,29 @@ pub mod kernels {
     pub fn add(item_bytes: usize, bytes: &mut [u8], base: &[u8]) {
         super::delta::add(item_bytes, bytes, base);
     }
+
+    /// A plane of neighbours as it is stored, and how long that is.
+    pub fn encode(plane: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (code, _) =
+            super::neighbours::Code::of(&super::encode::counts(&plane[..plane.len().min(4 << 10)]));
+        super::neighbours::encode(&code, plane, out)
+    }
+
+    /// Turns planes of neighbours back.
+    pub struct Decoder(super::neighbours::Decoder);
+
+    impl Decoder {
+        /// One that knows no code yet.
+        #[expect(clippy::new_without_default, reason = "only the benchmarks make one")]
+        pub fn new() -> Decoder {
+            Decoder(super::neighbours::Decoder::new())
+        }
+
+        /// Fills `plane`; says whether the form was sound.
+        pub fn decode(&mut self, form: &[u8], plane: &mut [u8]) -> bool {
+            self.0.decode(form, plane).is_ok()
+        }
+    }
 }
 
 /// The prefix of files that are not packs yet.
