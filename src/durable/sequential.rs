@@ -132,9 +132,12 @@ impl SequentialWriter {
             let bytes = RESERVE_BYTES.max(end - from);
             self.reserved = match reserve(&self.file, from, bytes) {
                 Ok(()) => Reserved::UpTo(from + bytes),
-                // Where the disk is nearly full, what is left may still do.
-                Err(_) if reserved == 0 => Reserved::Enough,
-                Err(_) => Reserved::UpTo(u64::MAX),
+                Err(_) => {
+                    // Where the disk is nearly full a part was reserved, which others may need. If that cannot be given
+                    // back either, writing tells.
+                    let _ = self.file.set_len(self.written_bytes);
+                    Reserved::Enough
+                }
             };
         }
     }
