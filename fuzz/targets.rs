@@ -14,7 +14,7 @@ use ckstore::format::{
 use ckstore::migration::Migration;
 use ckstore::revision::Revision;
 use ckstore::snapshot::Tree;
-use ckstore::store::{PackIndex, Store};
+use ckstore::store::{PackIndex, Store, kernels};
 use ckstore::value::{Graph, Kind, NodeId, StorageId, Tail};
 
 /// A name, what is done with bytes, the families of `tests/data/corpus` that it begins with, and its dictionary.
@@ -44,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "json", run: json, families: &["hf"], dictionary: "json" },
     Target { name: "tree", run: tree, families: &[], dictionary: "json" },
     Target { name: "pack", run: pack, families: &[], dictionary: "json" },
+    Target { name: "neighbours", run: neighbours, families: &[], dictionary: "json" },
     Target { name: "catalogue", run: catalogue, families: &[], dictionary: "catalogue" },
 ];
 
@@ -188,6 +189,19 @@ pub fn pack(data: &[u8]) {
             let _ = reader.verify(&record.id);
             let _ = reader.references(&record.id);
         }
+    }
+}
+
+/// A plane that is to be encoded, and a form that is to be decoded, to as many bytes as its first two say.
+pub fn neighbours(data: &[u8]) {
+    let mut decoder = kernels::Decoder::new();
+    let mut form = vec![0; 3 * data.len() + 4096];
+    let length = kernels::encode(data, &mut form).expect("there is room for exceptions only");
+    let mut decoded = vec![0; data.len()];
+    assert!(decoder.decode(&form[..length], &mut decoded));
+    assert!(decoded == data, "a plane came back as another");
+    if let Some((bytes, form)) = data.split_first_chunk() {
+        let _ = decoder.decode(form, &mut vec![0; u16::from_le_bytes(*bytes).into()]);
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use ckstore::revision::Revision;
 use ckstore::snapshot::Tree;
-use ckstore::store::Store;
+use ckstore::store::{Hint, Store};
 use targets::{TARGETS, Target};
 
 use crate::support::{data, root};
@@ -188,6 +188,11 @@ fn seeds(target: &Target) -> Vec<(String, Vec<u8>)> {
     if target.name == "pack" {
         seeds.push(("a new pack".to_owned(), pack()));
     }
+    if target.name == "neighbours" {
+        let planes = [exponents(700), exponents(5000)];
+        seeds.extend(planes.iter().map(|plane| (format!("a form of {} bytes", plane.len()), form(plane))));
+        seeds.extend(planes.map(|plane| (format!("a plane of {} bytes", plane.len()), plane)));
+    }
     if target.name == "tree" {
         seeds.extend(trees().into_iter().enumerate().map(|(place, tree)| (format!("object {place}"), tree)));
     }
@@ -214,7 +219,21 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A pack of several objects.
+/// As the exponents of weights are: half as many of each next, and few that lie apart.
+fn exponents(count: usize) -> Vec<u8> {
+    let mut random = Random(1);
+    let exponents = (0..count).map(|_| 120 - random.next().leading_zeros() as u8);
+    exponents.enumerate().map(|(place, byte)| if place % 500 == 499 { 7 } else { byte }).collect()
+}
+
+/// The length of a plane in two bytes, and the plane of neighbours as it is stored.
+fn form(plane: &[u8]) -> Vec<u8> {
+    let mut form = vec![0; 3 * plane.len()];
+    let length = ckstore::store::kernels::encode(plane, &mut form).unwrap();
+    [&(plane.len() as u16).to_le_bytes(), &form[..length]].concat()
+}
+
+/// A pack of several objects, one of them numbers.
 fn pack() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::create(folder.path()).unwrap();
@@ -223,6 +242,12 @@ fn pack() -> Vec<u8> {
     for object in [b"first".as_slice(), &[7; 5000], &[0, 1, 2, 3].repeat(500)] {
         writer.put(object, Default::default()).unwrap();
     }
+    let mut random = Random(2);
+    let numbers: Vec<u8> = exponents(9000)
+        .iter()
+        .flat_map(|exponent| (random.next() as u32 & 0x807f_ffff | u32::from(*exponent) << 23).to_le_bytes())
+        .collect();
+    writer.put(&numbers, Hint::items(4)).unwrap();
     writer.finish().unwrap();
     let packs = store.packs().unwrap();
     fs::read(store.pack_path(packs[0])).unwrap()
