@@ -63,7 +63,7 @@
 //! its size, less one where it is negative. The depth is one more than that of the base, which is 0 where the
 //! base is no delta, and at most 4.
 //!
-//! Neighbours: see the table in `neighbours.rs`.
+//! Neighbours: see the table in `neighbours`.
 //!
 //! A compressed form is shorter than its raw form, no raw form but that of a list exceeds
 //! [`MAX_FRAME_BYTES`], and a list has at most 2^22 names; a reader refuses others before it allocates.
