@@ -94,25 +94,16 @@ fn exponents_decode(bencher: Bencher<'_, '_>) {
     assert!(out == bytes);
 }
 
-/// zstd's entropy coder alone, which codes other planes.
-fn symbols() -> zstd::bulk::Compressor<'static> {
-    use zstd::zstd_safe::{CParameter, ParamSwitch};
-    let mut zstd =
-        zstd::bulk::Compressor::new(*zstd::compression_level_range().start()).expect("a level of zstd");
-    zstd.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).expect("a parameter of zstd");
-    zstd
-}
-
 #[divan::bench]
 fn exponents_encode_zstd(bencher: Bencher<'_, '_>) {
-    let (bytes, mut out, mut zstd) = (exponents(), vec![0; FRAME_BYTES], symbols());
+    let (bytes, mut out, mut zstd) = (exponents(), vec![0; FRAME_BYTES], kernels::symbols_coder());
     on_a_frame(bencher, || zstd.compress_to_buffer(black_box(&bytes), &mut out[..]).map_err(drop));
 }
 
 #[divan::bench]
 fn exponents_decode_zstd(bencher: Bencher<'_, '_>) {
     let (bytes, mut out) = (exponents(), vec![0; FRAME_BYTES]);
-    let form = symbols().compress(&bytes).expect("zstd compresses");
+    let form = kernels::symbols_coder().compress(&bytes).expect("zstd compresses");
     let mut zstd = zstd::bulk::Decompressor::new().expect("zstd makes a context");
     on_a_frame(bencher, || zstd.decompress_to_buffer(black_box(&form), &mut out[..]).map_err(drop));
     assert!(out == bytes);

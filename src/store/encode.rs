@@ -81,15 +81,10 @@ impl Encoder {
     pub fn new(compression: Compression) -> Encoder {
         let level = if compression == Compression::Max { 15 } else { 1 };
         let matches = Compressor::new(level).expect("zstd has this level");
-        // The fastest level hardly looks for repetitions; it must be told to use its entropy coder.
-        let symbols = Compressor::new(*zstd::compression_level_range().start()).and_then(|mut zstd| {
-            zstd.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).map(|()| zstd)
-        });
-        let symbols = symbols.expect("zstd has this parameter");
         Encoder {
             compression,
             matches,
-            symbols,
+            symbols: symbols_coder(),
             sample: Vec::new(),
             difference: Vec::new(),
             planes: Vec::new(),
@@ -209,10 +204,7 @@ impl Encoder {
                 best = (neighbours, Form::Neighbours(code));
             }
         }
-        if repeats_words(plane) {
-            best = self.matches_if_shorter(plane, best);
-        }
-        best
+        if self.searches(plane) { self.matches_if_shorter(plane, best) } else { best }
     }
 
     /// The smallest form of some bytes that are taken as they come, and about its length.
@@ -223,8 +215,12 @@ impl Encoder {
         } else {
             (bytes.len(), Form::Raw)
         };
-        // Numbers are not searched for repetitions where a glance shows none.
-        if is_number && !repeats_words(bytes) { best } else { self.matches_if_shorter(bytes, best) }
+        if !is_number || self.searches(bytes) { self.matches_if_shorter(bytes, best) } else { best }
+    }
+
+    /// Whether numbers, or a plane of them, are searched for repetitions: where a glance shows some, or time is no object.
+    fn searches(&self, bytes: &[u8]) -> bool {
+        self.compression == Compression::Max || repeats_words(bytes)
     }
 
     fn matches_if_shorter(&mut self, bytes: &[u8], best: (usize, Form)) -> (usize, Form) {
@@ -307,6 +303,15 @@ impl Encoder {
         // zstd fails where the room is too short: what does not shrink enough.
         zstd.compress_to_buffer(bytes, &mut self.out.payload_mut()[at..at + limit]).ok()
     }
+}
+
+/// zstd's entropy coder alone.
+pub(super) fn symbols_coder() -> Compressor<'static> {
+    // The fastest level hardly looks for repetitions; it must be told to use its entropy coder.
+    let symbols = Compressor::new(*zstd::compression_level_range().start()).and_then(|mut zstd| {
+        zstd.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable)).map(|()| zstd)
+    });
+    symbols.expect("zstd has this parameter")
 }
 
 /// Room for up to eight planes of so many bytes each: in `first` as many as fit there, then in `rest`.
@@ -534,6 +539,17 @@ mod tests {
                     round_trip(compression, item_bytes, &noise[..length]);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn with_time_repetitions_far_apart_are_found_too() {
+        // A row of noise, again and again.
+        let mut row = vec![0; 40_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut row);
+        let rows = row.repeat(10);
+        for item_bytes in [0, 1, 2, 4, 8] {
+            assert!(round_trip(Compression::Max, item_bytes, &rows).1 < rows.len() / 8, "{item_bytes}");
         }
     }
 

@@ -136,6 +136,11 @@ pub mod kernels {
         super::neighbours::encode(&code, plane, out)
     }
 
+    /// zstd's entropy coder alone, which codes other planes.
+    pub fn symbols_coder() -> zstd::bulk::Compressor<'static> {
+        super::encode::symbols_coder()
+    }
+
     /// Turns planes of neighbours back.
     pub struct Decoder(super::neighbours::Decoder);
 
