@@ -10,7 +10,7 @@ use super::early::EarlySync;
 const GATHER_BYTES: usize = 256 << 10;
 
 /// Writes begin and end at multiples of this: a multiple of the pages in which systems keep files, which are written
-/// several times faster as a whole than in parts.
+/// faster as a whole than in parts.
 const PAGES_BYTES: usize = 64 << 10;
 
 /// A file that has come to this length is worth reserving room for what follows.

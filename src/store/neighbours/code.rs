@@ -5,6 +5,7 @@ use super::{CODE_BYTES, CODES, MAX_BITS};
 /// A code for neighbouring values, and one for all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
+    /// The lowest value that has one.
     pub lowest: u8,
     /// How many values from the lowest on have a code; the exceptions have the one after these.
     pub values: u8,
@@ -32,6 +33,7 @@ impl Code {
         (code, bits / 8 + exceptions as usize)
     }
 
+    /// The code as a form begins with it.
     pub fn to_bytes(self) -> [u8; CODE_BYTES] {
         let (pairs, _) = self.lengths.as_chunks();
         std::array::from_fn(|at| match at.checked_sub(1).map(|pair| pairs[pair]) {
@@ -40,6 +42,7 @@ impl Code {
         })
     }
 
+    /// The code that a form begins with; `None` if some bits would be no code, or belong to two.
     pub fn parse(bytes: &[u8; CODE_BYTES]) -> Option<Code> {
         let [lowest, pairs @ ..] = bytes;
         let lengths: [u8; CODES] = std::array::from_fn(|place| pairs[place / 2] >> (4 * (place % 2)) & 0xf);

@@ -31,6 +31,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// One that is ready for any code.
     pub fn new() -> Decoder {
         Decoder {
             code: None,
