@@ -27,7 +27,7 @@ load=$target/release/examples/load
 
 schemathesis=${CKSTORE_SCHEMATHESIS:-$target/http/bin/schemathesis}
 if ! [ -x "$schemathesis" ] && ! { python3 -m venv "$target/http" &&
-    "$target/http/bin/pip" install --quiet 'schemathesis==4.32.5'; } >"$target/http.log" 2>&1; then
+    "$target/http/bin/pip" install --quiet 'schemathesis==4.32.5' 'hypothesis==6.170.15'; } >"$target/http.log" 2>&1; then
     tail -n 3 "$target/http.log"
     schemathesis=
 fi
@@ -79,7 +79,7 @@ start() {
 
 check() {
     [ -n "$schemathesis" ] || return 0
-    "$schemathesis" --no-color run "$url/openapi.json" --checks all --continue-on-failure --max-examples "$examples" \
+    SCHEMATHESIS_HOOKS=$root/tests/http/hooks.py "$schemathesis" --no-color run "$url/openapi.json" --checks all --continue-on-failure --max-examples "$examples" \
         --warnings off --generation-database none "$@"
 }
 
