@@ -1,4 +1,6 @@
-//! The buffer that carries one record through the pipelines.
+//! The buffers that carry records through the pipelines.
+
+use std::sync::{Mutex, PoisonError};
 
 use super::layout::RECORD_BYTES;
 use super::tree::FRAME_BYTES;
@@ -53,5 +55,26 @@ impl Frame {
     /// Header and payload.
     pub fn record_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..RECORD_BYTES + self.payload_bytes]
+    }
+}
+
+/// Buffers that nobody uses.
+///
+/// The one that was used last is taken first: the processor still has it at hand, and to fill another would take the
+/// memory's time.
+#[derive(Debug, Default)]
+pub(super) struct Pool(Mutex<Vec<Frame>>);
+
+impl Pool {
+    /// A buffer, a new one if none is there.
+    pub fn take(&self) -> Frame {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back. One that is longer than any frame is not kept.
+    pub fn give(&self, frame: Frame) {
+        if frame.bytes.len() <= RECORD_BYTES + ROOM_BYTES {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+        }
     }
 }

@@ -16,15 +16,15 @@ use super::decode::Decoder;
 use super::delta::Head;
 use super::encode::{Base, Encoder};
 use super::error::StoreError;
-use super::frame::Frame;
+use super::frame::{Frame, Pool};
 use super::record::{Chain, Part, read_exact_at};
 use super::tree::Namer;
 use super::workers::{self, Workers};
 
 /// What a thread is to do.
 pub(super) enum Job {
-    /// Finds out what a frame is called, whose bytes are first to be read if they are not there.
-    Name { sequence: u64, part: Part, from: Option<FileRange>, frame: Frame },
+    /// Finds out what a frame is called.
+    Name { sequence: u64, part: Part, source: Source },
     /// Turns a frame into its stored form and sends it on to be appended.
     Encode {
         sequence: u64,
@@ -41,11 +41,15 @@ pub(super) enum Job {
     Pass(Stored),
 }
 
-/// Bytes of a file, by where they begin.
-#[derive(Debug, Clone)]
-pub(super) struct FileRange {
-    pub file: Arc<File>,
-    pub offset: u64,
+/// Where the bytes of a frame are.
+pub(super) enum Source {
+    Here(Frame),
+    /// In a file, from `offset` on.
+    File {
+        file: Arc<File>,
+        offset: u64,
+        bytes: u64,
+    },
 }
 
 /// So much of a file is read before it is hashed: what comes from there is then still near the processor.
@@ -69,8 +73,8 @@ pub(super) enum Event {
     Named(u64, Named),
     /// The bytes of a frame cannot be read.
     Unread(io::Error),
-    /// A buffer is free again.
-    Free(Frame),
+    /// A frame was appended.
+    Appended,
     /// The pack cannot be written.
     Failed,
     /// A thread panicked.
@@ -86,17 +90,23 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Finds out what a frame is called, whose bytes are first read if they are in a file.
-    pub fn of(part: Part, from: Option<FileRange>, mut frame: Frame) -> io::Result<Named> {
+    /// Finds out what a frame is called. What is in a file is read to a buffer of the pool.
+    pub fn of(part: Part, source: Source, pool: &Pool) -> io::Result<Named> {
+        let (mut frame, from) = match source {
+            Source::Here(frame) => (frame, None),
+            Source::File { file, offset, bytes } => {
+                let mut frame = pool.take();
+                frame.set_len(bytes as usize);
+                (frame, Some((file, offset)))
+            }
+        };
         let bytes = frame.payload_mut();
         let mut namer =
             Namer::new(part, bytes.len() as u64).expect("frames lie at multiples of their length");
         let mut crc = crc32fast::Hasher::new();
-        let mut offset = from.as_ref().map_or(0, |from| from.offset);
-        for bytes in bytes.chunks_mut(READ_BYTES) {
-            if let Some(FileRange { file, .. }) = &from {
-                read_exact_at(file, bytes, offset)?;
-                offset += bytes.len() as u64;
+        for (number, bytes) in bytes.chunks_mut(READ_BYTES).enumerate() {
+            if let Some((file, offset)) = &from {
+                read_exact_at(file, bytes, offset + (number * READ_BYTES) as u64)?;
             }
             namer.update(bytes);
             crc.update(bytes);
@@ -113,7 +123,7 @@ pub(super) struct Pipeline {
     pub events: Receiver<Event>,
     /// The number that the next record gets.
     sequence: u64,
-    /// Buffers that exist, here or on their way.
+    /// Frames that are on their way.
     pub frames: usize,
     pub max_frames: usize,
 }
@@ -123,15 +133,18 @@ struct State {
     encoder: Encoder,
     decoder: Decoder,
     base: Frame,
+    pool: Arc<Pool>,
 }
 
 impl Pipeline {
-    pub fn start(store: &Store, compression: Compression, sync: bool) -> Pipeline {
+    pub fn start(store: &Store, compression: Compression, sync: bool, pool: &Arc<Pool>) -> Pipeline {
         let (sender, events) = mpsc::channel();
         let (append, queue) = mpsc::channel();
         let abandoned = Arc::new(AtomicBool::new(false));
-        let appender = spawn_appender(store, sync, queue, Arc::clone(&abandoned), sender.clone());
+        let appender =
+            spawn_appender(store, sync, queue, (Arc::clone(&abandoned), Arc::clone(pool)), sender.clone());
         let count = workers::count();
+        let pool = Arc::clone(pool);
         let workers = Workers::start(
             count,
             &sender,
@@ -139,6 +152,7 @@ impl Pipeline {
                 encoder: Encoder::new(compression),
                 decoder: Decoder::new(),
                 base: Frame::default(),
+                pool: Arc::clone(&pool),
             },
             move |state, job| run_job(state, job, &append),
             || Event::Panicked,
@@ -166,8 +180,8 @@ impl Pipeline {
 
 fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event> {
     let stored = match job {
-        Job::Name { sequence, part, from, frame } => {
-            let named = Named::of(part, from, frame);
+        Job::Name { sequence, part, source } => {
+            let named = Named::of(part, source, &state.pool);
             return Some(named.map_or_else(Event::Unread, |named| Event::Named(sequence, named)));
         }
         Job::Encode { sequence, id, part, hint, base, tell, mut frame } => {
@@ -205,7 +219,7 @@ fn spawn_appender(
     store: &Store,
     sync: bool,
     queue: Receiver<Stored>,
-    abandoned: Arc<AtomicBool>,
+    (abandoned, pool): (Arc<AtomicBool>, Arc<Pool>),
     events: Sender<Event>,
 ) -> JoinHandle<Result<Option<UnnamedPack>, StoreError>> {
     /// Wakes the writer, which else might wait for ever, when the thread ends.
@@ -219,10 +233,12 @@ fn spawn_appender(
     let directory = store.packs.clone();
     thread::spawn(move || {
         let farewell = Farewell(events);
-        // A writer that has gone needs no frames.
+        // A writer that has gone does not listen.
         let send = |event| drop(farewell.0.send(event));
-        append::run(&directory, sync, &queue, &abandoned, &|frame| send(Event::Free(frame)), &|| {
-            send(Event::Failed)
-        })
+        let recycle = |frame| {
+            pool.give(frame);
+            send(Event::Appended);
+        };
+        append::run(&directory, sync, &queue, &abandoned, &recycle, &|| send(Event::Failed))
     })
 }

@@ -18,9 +18,9 @@ use super::append::Stored;
 use super::codec::{Codec, Compression, Hint};
 use super::delta::{Head, MAX_DEPTH};
 use super::error::StoreError;
-use super::frame::Frame;
+use super::frame::{Frame, Pool};
 use super::list::{FrameList, MAX_FRAMES};
-use super::pipeline::{Event, FileRange, Job, Named, Pipeline, PossibleBase};
+use super::pipeline::{Event, Job, Named, Pipeline, PossibleBase, Source};
 use super::reader::{Like, Reader};
 use super::record::{Chain, Part, Record};
 use super::tree::{self, FRAME_BYTES};
@@ -44,7 +44,7 @@ pub struct Writer<'a> {
     known: HashSet<ObjectId>,
     counts: Counts,
     pipeline: Option<Pipeline>,
-    free: Vec<Frame>,
+    pool: Arc<Pool>,
     /// Frames that have been named, and wait for earlier ones.
     named: BTreeMap<u64, Named>,
     /// The number of the next frame to be named, and of the next to be handled.
@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
             known: HashSet::new(),
             counts: Counts::default(),
             pipeline: None,
-            free: Vec::new(),
+            pool: Arc::default(),
             named: BTreeMap::new(),
             submitted: 0,
             handled: 0,
@@ -289,31 +289,32 @@ impl<'a> Writer<'a> {
             let position = number * FRAME_BYTES;
             let length = FRAME_BYTES.min(bytes - position);
             let part = if frames == 1 { Part::Object } else { Part::Frame { position } };
-            let mut frame = self.take_frame()?;
-            frame.set_len(length as usize);
-            let from = match &mut origin {
+            self.wait_for_room()?;
+            let source = match &mut origin {
                 Origin::Stream(source) => {
+                    let mut frame = self.pool.take();
+                    frame.set_len(length as usize);
                     if let Err(error) = source.read_exact(frame.payload_mut()) {
-                        self.free.push(frame);
+                        self.recycle(frame);
                         self.give_up_last(number)?;
                         return Err(StoreError::Source(error));
                     }
-                    None
+                    Source::Here(frame)
                 }
                 Origin::File { file, offset, taken } => {
                     taken(length);
-                    Some(FileRange { file: Arc::clone(file), offset: *offset + position })
+                    Source::File { file: Arc::clone(file), offset: *offset + position, bytes: length }
                 }
             };
             let sequence = self.submitted;
             self.submitted += 1;
             if length <= SMALL_BYTES {
                 // To hash it takes less time than to hand it to a thread and wait.
-                let named = Named::of(part, from, frame).map_err(|error| self.unread(error))?;
+                let named = Named::of(part, source, &self.pool).map_err(|error| self.unread(error))?;
                 self.named.insert(sequence, named);
                 self.handle_named()?;
             } else {
-                self.pipeline().submit(Job::Name { sequence, part, from, frame });
+                self.pipeline().submit(Job::Name { sequence, part, source });
             }
         }
         Ok(())
@@ -341,11 +342,12 @@ impl<'a> Writer<'a> {
             return Ok(false);
         }
         self.refuse_if_failed()?;
-        let mut frame = self.take_frame()?;
+        self.wait_for_room()?;
+        let mut frame = self.pool.take();
         let (Record { part, location, .. }, codec) = match from.read_stored(id, &mut frame) {
             Ok(found) => found,
             Err(error) => {
-                self.free.push(frame);
+                self.recycle(frame);
                 return Err(error);
             }
         };
@@ -490,8 +492,8 @@ impl<'a> Writer<'a> {
         if self.names_only || self.contains_anew(&id) || stored {
             return Ok(());
         }
-        // Lists are rare and may be longer than a frame: they do not come from the pool.
-        let mut frame = Frame::default();
+        // Nothing is waited for here: two frames at least, which were waited for, come before a list.
+        let mut frame = self.pool.take();
         let bytes = list.to_bytes();
         frame.set_len(bytes.len());
         frame.payload_mut().copy_from_slice(&bytes);
@@ -509,17 +511,14 @@ impl<'a> Writer<'a> {
         if self.failed { Err(StoreError::GivenUp) } else { Ok(()) }
     }
 
-    /// A buffer from the pool, when need be after waiting for one.
-    fn take_frame(&mut self) -> Result<Frame, StoreError> {
+    /// Counts one more frame on its way, when need be after waiting for one to come through.
+    fn wait_for_room(&mut self) -> Result<(), StoreError> {
         self.handle_events(false)?;
         loop {
-            if let Some(frame) = self.free.pop() {
-                return Ok(frame);
-            }
             let pipeline = self.pipeline();
             if pipeline.frames < pipeline.max_frames {
                 pipeline.frames += 1;
-                return Ok(Frame::default());
+                return Ok(());
             }
             self.handle_events(true)?;
         }
@@ -544,7 +543,7 @@ impl<'a> Writer<'a> {
         loop {
             match next.take() {
                 None => {}
-                Some(Event::Free(frame)) => self.recycle(frame),
+                Some(Event::Appended) => self.pipeline().frames -= 1,
                 Some(Event::Encoded(id, head)) => {
                     self.encoding -= 1;
                     self.links.get_or_insert_default().0.insert(id, head);
@@ -583,17 +582,15 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Takes a frame that goes no further.
     fn recycle(&mut self, frame: Frame) {
-        let pipeline = self.pipeline();
-        if pipeline.frames > pipeline.max_frames {
-            pipeline.frames -= 1;
-        } else {
-            self.free.push(frame);
-        }
+        self.pool.give(frame);
+        self.pipeline().frames -= 1;
     }
 
     fn pipeline(&mut self) -> &mut Pipeline {
-        self.pipeline.get_or_insert_with(|| Pipeline::start(self.store, self.compression, self.sync))
+        self.pipeline
+            .get_or_insert_with(|| Pipeline::start(self.store, self.compression, self.sync, &self.pool))
     }
 }
 
