@@ -82,13 +82,14 @@ fn delta_undo(bencher: Bencher<'_, '_>, item_bytes: usize) {
 #[divan::bench]
 fn exponents_encode(bencher: Bencher<'_, '_>) {
     let (bytes, mut out) = (exponents(), vec![0; FRAME_BYTES]);
-    on_a_frame(bencher, || kernels::encode(black_box(&bytes), &mut out));
+    let mut encoder = kernels::Encoder::new();
+    on_a_frame(bencher, || encoder.encode(black_box(&bytes), &mut out));
 }
 
 #[divan::bench]
 fn exponents_decode(bencher: Bencher<'_, '_>) {
     let (bytes, mut form) = (exponents(), vec![0; FRAME_BYTES]);
-    let length = kernels::encode(&bytes, &mut form).expect("exponents shrink");
+    let length = kernels::Encoder::new().encode(&bytes, &mut form).expect("exponents shrink");
     let (mut decoder, mut out) = (kernels::Decoder::new(), vec![0; FRAME_BYTES]);
     on_a_frame(bencher, || decoder.decode(black_box(&form[..length]), &mut out));
     assert!(out == bytes);

@@ -44,7 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "json", run: json, families: &["hf"], dictionary: "json" },
     Target { name: "tree", run: tree, families: &[], dictionary: "json" },
     Target { name: "pack", run: pack, families: &[], dictionary: "json" },
-    Target { name: "neighbours", run: neighbours, families: &[], dictionary: "json" },
+    Target { name: "wavelet", run: wavelet, families: &[], dictionary: "json" },
     Target { name: "catalogue", run: catalogue, families: &[], dictionary: "catalogue" },
 ];
 
@@ -193,10 +193,10 @@ pub fn pack(data: &[u8]) {
 }
 
 /// A plane that is to be encoded, and a form that is to be decoded, to as many bytes as its first two say.
-pub fn neighbours(data: &[u8]) {
+pub fn wavelet(data: &[u8]) {
     let mut decoder = kernels::Decoder::new();
-    let mut form = vec![0; 3 * data.len() + 4096];
-    let length = kernels::encode(data, &mut form).expect("there is room for exceptions only");
+    let mut form = vec![0; 4 * data.len() + 4096];
+    let length = kernels::Encoder::new().encode(data, &mut form).expect("there is room for exceptions only");
     let mut decoded = vec![0; data.len()];
     assert!(decoder.decode(&form[..length], &mut decoded));
     assert!(decoded == data, "a plane came back as another");

@@ -7,8 +7,8 @@ use super::delta;
 use super::encode::table_bytes;
 use super::error::Damage;
 use super::frame::Frame;
-use super::neighbours;
 use super::planes;
+use super::wavelet;
 
 /// Turns stored forms back.
 pub(super) struct Decoder {
@@ -23,13 +23,13 @@ pub(super) struct Decoder {
 /// What turns compressed bytes back.
 struct Inflate {
     zstd: Decompressor<'static>,
-    neighbours: neighbours::Decoder,
+    wavelet: wavelet::Decoder,
 }
 
 impl Decoder {
     pub fn new() -> Decoder {
         let zstd = Decompressor::new().expect("zstd makes a context while there is memory");
-        let inflate = Inflate { zstd, neighbours: neighbours::Decoder::new() };
+        let inflate = Inflate { zstd, wavelet: wavelet::Decoder::new() };
         Decoder { stored: Frame::default(), base: Frame::default(), inflate, planes: Vec::new() }
     }
 
@@ -99,7 +99,7 @@ fn decode_planes(
                 room = after;
                 match form {
                     1 => inflate.zstd(bytes, plane)?,
-                    _ => inflate.neighbours.decode(bytes, plane)?,
+                    _ => inflate.wavelet.decode(bytes, plane)?,
                 }
                 plane
             }

@@ -6,8 +6,8 @@ use zstd::zstd_safe::{CParameter, ParamSwitch};
 use super::codec::{Codec, Compression, Hint};
 use super::delta;
 use super::frame::Frame;
-use super::neighbours::{self, Code};
 use super::planes;
+use super::wavelet::{self, Code};
 
 /// Records shorter than this are not worth a compressor's call.
 const MIN_BYTES: usize = 64;
@@ -18,8 +18,8 @@ const SAMPLE_SLICES: usize = 4;
 /// Length of one slice of a sample.
 const SLICE_BYTES: usize = 4 << 10;
 
-/// Samples of planes that are shorter say too little of a code for few values, whose tables are not worth it then.
-const NEIGHBOURS_BYTES: usize = 2 << 10;
+/// Samples of planes that are shorter say too little of how often which byte occurs.
+const WAVELET_BYTES: usize = 2 << 10;
 
 /// Bytes in a stored form before the first plane: the length of an item, and form and length of each plane.
 pub(super) fn table_bytes(item_bytes: usize) -> usize {
@@ -31,6 +31,7 @@ pub(super) struct Encoder {
     compression: Compression,
     matches: Compressor<'static>,
     symbols: Compressor<'static>,
+    wavelet: wavelet::Encoder,
     sample: Vec<u8>,
     difference: Vec<u8>,
     planes: Vec<u8>,
@@ -46,8 +47,8 @@ enum Form {
     /// By zstd's entropy coder alone: several times faster, and smaller where nothing is repeated but
     /// single bytes are more frequent than others.
     Symbols,
-    /// In a code for few values, see [`neighbours`]: for planes alone, and there faster still.
-    Neighbours(Code),
+    /// In Huffman's code too, as a [`wavelet`] tree: for planes alone, and there faster still.
+    Wavelet(Code),
 }
 
 impl Form {
@@ -56,7 +57,7 @@ impl Form {
         match self {
             Form::Raw => 0,
             Form::Matches | Form::Symbols => 1,
-            Form::Neighbours(_) => 2,
+            Form::Wavelet(_) => 2,
         }
     }
 }
@@ -85,6 +86,7 @@ impl Encoder {
             compression,
             matches,
             symbols: symbols_coder(),
+            wavelet: wavelet::Encoder::new(),
             sample: Vec::new(),
             difference: Vec::new(),
             planes: Vec::new(),
@@ -197,11 +199,11 @@ impl Encoder {
             return (plane.len(), Form::Raw);
         }
         let mut best = (symbols, Form::Symbols);
-        if plane.len() >= NEIGHBOURS_BYTES && self.compression != Compression::Max {
-            let (code, neighbours) = Code::of(&counts);
+        if plane.len() >= WAVELET_BYTES && self.compression != Compression::Max {
+            let (code, wavelet) = Code::of(&counts);
             // It may be a little longer.
-            if neighbours <= symbols + symbols / 32 {
-                best = (neighbours, Form::Neighbours(code));
+            if wavelet <= symbols + symbols / 32 {
+                best = (wavelet, Form::Wavelet(code));
             }
         }
         if self.searches(plane) { self.matches_if_shorter(plane, best) } else { best }
@@ -281,9 +283,9 @@ impl Encoder {
     /// became, and its length.
     fn encode_plane(&mut self, form: Form, plane: &[u8], at: usize) -> (Form, usize) {
         let limit = worthwhile_bytes(plane.len());
-        if let Form::Neighbours(code) = form {
+        if let Form::Wavelet(code) = form {
             let room = &mut self.out.payload_mut()[at..at + limit];
-            return match neighbours::encode(&code, plane, room) {
+            return match self.wavelet.encode(&code, plane, room) {
                 Some(length) => (form, length),
                 None => self.encode_plane(Form::Symbols, plane, at),
             };
@@ -462,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn exponents_have_the_code_for_few_values_where_that_is_not_longer() {
+    fn exponents_are_a_wavelet_tree_where_that_is_not_longer() {
         // Half as many of each next, downwards, as small numbers have them.
         let few: Vec<u8> = floats(100_000)
             .map(|n| {
@@ -472,7 +474,7 @@ mod tests {
             })
             .flat_map(f32::to_le_bytes)
             .collect();
-        assert_eq!(exponents_form(Compression::Auto, &few), Form::Neighbours(Code::of(&[1; 256]).0).number());
+        assert_eq!(exponents_form(Compression::Auto, &few), Form::Wavelet(Code::of(&[1; 256]).0).number());
         assert_eq!(exponents_form(Compression::Max, &few), Form::Symbols.number());
         // Exponents far from each other have no code.
         let apart: Vec<u8> = floats(100_000)

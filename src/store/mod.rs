@@ -50,7 +50,7 @@
 //! | 0 | raw | the bytes |
 //! | 1 | zstd | one zstd frame |
 //! | 2 | list of frames | 8 bytes frame length (a power of two), 8 bytes object length, 32 bytes for each name |
-//! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd, 2 neighbours) and 4 bytes length; the planes; what is left of less than an item |
+//! | 3 | planes | 1 byte length of an item (2, 4, 8); for each plane, least significant first, 1 byte form (0 raw, 1 zstd, 2 wavelet tree) and 4 bytes length; the planes; what is left of less than an item |
 //! | 4 | delta | 1 byte depth; 32 bytes name of the base; planes, as in 3, of the differences to it |
 //!
 //! Planes: every item, a little-endian number, is rotated left by one bit, and plane *n* holds byte *n*
@@ -63,7 +63,7 @@
 //! its size, less one where it is negative. The depth is one more than that of the base, which is 0 where the
 //! base is no delta, and at most 4.
 //!
-//! Neighbours: see the table in `neighbours`.
+//! Wavelet trees: see the table in `wavelet`.
 //!
 //! A compressed form is shorter than its raw form, no raw form but that of a list exceeds
 //! [`MAX_FRAME_BYTES`], and a list has at most 2^22 names; a reader refuses others before it allocates.
@@ -78,7 +78,6 @@ mod error;
 mod frame;
 mod layout;
 mod list;
-mod neighbours;
 mod pack;
 mod pieces;
 mod pipeline;
@@ -88,6 +87,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod wavelet;
 mod workers;
 mod writer;
 
@@ -129,11 +129,21 @@ pub mod kernels {
         super::delta::add(item_bytes, bytes, base);
     }
 
-    /// A plane of neighbours as it is stored, and how long that is.
-    pub fn encode(plane: &[u8], out: &mut [u8]) -> Option<usize> {
-        let (code, _) =
-            super::neighbours::Code::of(&super::encode::counts(&plane[..plane.len().min(4 << 10)]));
-        super::neighbours::encode(&code, plane, out)
+    /// Turns planes into wavelet trees.
+    pub struct Encoder(super::wavelet::Encoder);
+
+    impl Encoder {
+        /// One that is ready for any plane.
+        #[expect(clippy::new_without_default, reason = "only the benchmarks make one")]
+        pub fn new() -> Encoder {
+            Encoder(super::wavelet::Encoder::new())
+        }
+
+        /// Writes a plane as it is stored, and tells how long that is; `None` where there is no room.
+        pub fn encode(&mut self, plane: &[u8], out: &mut [u8]) -> Option<usize> {
+            let counts = super::encode::counts(&plane[..plane.len().min(4 << 10)]);
+            self.0.encode(&super::wavelet::Code::of(&counts).0, plane, out)
+        }
     }
 
     /// zstd's entropy coder alone, which codes other planes.
@@ -141,14 +151,14 @@ pub mod kernels {
         super::encode::symbols_coder()
     }
 
-    /// Turns planes of neighbours back.
-    pub struct Decoder(super::neighbours::Decoder);
+    /// Turns wavelet trees back.
+    pub struct Decoder(super::wavelet::Decoder);
 
     impl Decoder {
-        /// One that knows no code yet.
+        /// One that is ready for any form.
         #[expect(clippy::new_without_default, reason = "only the benchmarks make one")]
         pub fn new() -> Decoder {
-            Decoder(super::neighbours::Decoder::new())
+            Decoder(super::wavelet::Decoder::new())
         }
 
         /// Fills `plane`; says whether the form was sound.

@@ -188,7 +188,7 @@ fn seeds(target: &Target) -> Vec<(String, Vec<u8>)> {
     if target.name == "pack" {
         seeds.push(("a new pack".to_owned(), pack()));
     }
-    if target.name == "neighbours" {
+    if target.name == "wavelet" {
         let planes = [exponents(700), exponents(5000)];
         seeds.extend(planes.iter().map(|plane| (format!("a form of {} bytes", plane.len()), form(plane))));
         seeds.extend(planes.map(|plane| (format!("a plane of {} bytes", plane.len()), plane)));
@@ -226,10 +226,10 @@ fn exponents(count: usize) -> Vec<u8> {
     exponents.enumerate().map(|(place, byte)| if place % 500 == 499 { 7 } else { byte }).collect()
 }
 
-/// The length of a plane in two bytes, and the plane of neighbours as it is stored.
+/// The length of a plane in two bytes, and its wavelet tree.
 fn form(plane: &[u8]) -> Vec<u8> {
     let mut form = vec![0; 3 * plane.len()];
-    let length = ckstore::store::kernels::encode(plane, &mut form).unwrap();
+    let length = ckstore::store::kernels::Encoder::new().encode(plane, &mut form).unwrap();
     [&(plane.len() as u16).to_le_bytes(), &form[..length]].concat()
 }
 

@@ -1,0 +1,113 @@
+//! Eight bytes in a step, for processors with SSSE3, which shuffles bytes.
+
+use std::arch::x86_64::*;
+
+use bytemuck::cast;
+
+use super::{SLACK_BYTES, Side};
+
+/// Bytes that are compared in a step.
+const BYTES: usize = 16;
+
+#[target_feature(enable = "ssse3,popcnt")]
+pub fn compare(bytes: &[u8], least: u8, bits: &mut [u8]) -> usize {
+    let least = _mm_set1_epi8(least.cast_signed());
+    let compare = |bytes: &[u8; BYTES]| {
+        let bytes = cast(*bytes);
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(bytes, least), bytes)) as u16
+    };
+    let count = bytes.len() - SLACK_BYTES;
+    let (masks, last) = bits.split_at_mut(count / BYTES * 2);
+    let (vectors, _) = bytes.as_chunks();
+    let mut set = 0;
+    for (mask, vector) in masks.as_chunks_mut().0.iter_mut().zip(vectors) {
+        let found = compare(vector);
+        set += found.count_ones();
+        *mask = found.to_le_bytes();
+    }
+    let found = compare(&vectors[count / BYTES]) & ((1 << (count % BYTES)) - 1);
+    last.copy_from_slice(&found.to_le_bytes()[..last.len()]);
+    (set + found.count_ones()) as usize
+}
+
+#[target_feature(enable = "ssse3,popcnt")]
+pub fn pick(bytes: &[u8], bits: &[u8], is_set: bool, out: &mut [u8]) {
+    let flip = if is_set { 0 } else { u8::MAX };
+    let mut at = 0;
+    for (word, bits) in bytes.as_chunks().0.iter().zip(bits) {
+        let mask = bits ^ flip;
+        let places = _mm_cvtsi64_si128(PICKED[usize::from(mask)].cast_signed());
+        let picked = _mm_shuffle_epi8(_mm_cvtsi64_si128(i64::from_le_bytes(*word)), places);
+        let room = out[at..].first_chunk_mut().expect("sequences have slack");
+        *room = _mm_cvtsi128_si64(picked).to_le_bytes();
+        at += mask.count_ones() as usize;
+    }
+}
+
+#[target_feature(enable = "ssse3,popcnt")]
+pub fn merge(bits: &[u8], left: Side<'_>, right: Side<'_>, out: &mut [u8]) {
+    let (outs, last) = out.as_chunks_mut();
+    let (mut lefts, mut rights) = (0, 0);
+    for (mask, out) in bits.iter().zip(&mut *outs) {
+        *out = merge_word(*mask, next(left, lefts), next(right, rights));
+        let set = mask.count_ones() as usize;
+        (lefts, rights) = (lefts + 8 - set, rights + set);
+    }
+    if !last.is_empty() {
+        let all = merge_word(bits[outs.len()], next(left, lefts), next(right, rights));
+        last.copy_from_slice(&all[..last.len()]);
+    }
+}
+
+/// The next eight bytes of a side.
+#[inline(always)]
+fn next(side: Side<'_>, at: usize) -> i64 {
+    i64::from_le_bytes(match side {
+        Side::Byte(byte) => [byte; 8],
+        Side::Sequence(bytes) => *bytes[at..].first_chunk().expect("sequences have slack"),
+    })
+}
+
+#[inline]
+#[target_feature(enable = "ssse3,popcnt")]
+fn merge_word(mask: u8, left: i64, right: i64) -> [u8; 8] {
+    let places = _mm_cvtsi64_si128(MERGED[usize::from(mask)].cast_signed());
+    _mm_cvtsi128_si64(_mm_shuffle_epi8(_mm_set_epi64x(right, left), places)).to_le_bytes()
+}
+
+/// For each mask where in a word the bytes are whose bit is set, one after the other.
+static PICKED: [u64; 256] = {
+    let mut all = [0; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut place, mut set) = (0, 0);
+        while place < 8 {
+            if mask >> place & 1 == 1 {
+                all[mask] |= place << (8 * set);
+                set += 1;
+            }
+            place += 1;
+        }
+        mask += 1;
+    }
+    all
+};
+
+/// For each mask where the byte of each place is: one after the other in the first word, and where the bit is set in the
+/// second.
+static MERGED: [u64; 256] = {
+    let mut all = [0; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut place, mut set) = (0, 0);
+        while place < 8 {
+            let bit = (mask >> place & 1) as u64;
+            let from = if bit == 1 { 8 + set } else { place - set };
+            all[mask] |= from << (8 * place);
+            set += bit;
+            place += 1;
+        }
+        mask += 1;
+    }
+    all
+};
