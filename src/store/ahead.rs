@@ -36,9 +36,7 @@ pub(super) struct Ahead {
 impl Ahead {
     pub fn start() -> Ahead {
         let (sender, results) = mpsc::channel();
-        let count = workers::count();
         let workers = Workers::start(
-            count,
             &sender,
             Decoder::new,
             |decoder, (number, chain, mut frame): Job| {
@@ -47,7 +45,7 @@ impl Ahead {
             },
             || None,
         );
-        Ahead { workers, results, free: Vec::new(), max_frames: 2 + 2 * count }
+        Ahead { workers, results, free: Vec::new(), max_frames: 2 + 2 * workers::count() }
     }
 
     /// Reads pieces on all cores, and passes them to `sink` on this thread, in order.
@@ -77,8 +75,8 @@ impl Ahead {
             }
             let Some((first, (place, id))) = under_way.pop_first() else { return outcome };
             while !ready.contains_key(&first) {
-                let (number, frame, result) =
-                    self.results.recv().ok().flatten().expect("the threads of the store do not panic");
+                let done = self.workers.next_result(&self.results).ok().flatten();
+                let (number, frame, result) = done.expect("the threads of the store do not panic");
                 ready.insert(number, (frame, result));
             }
             let (frame, result) = ready.remove(&first).expect("it was just waited for");

@@ -199,7 +199,7 @@ impl Encoder {
             return (plane.len(), Form::Raw);
         }
         let mut best = (symbols, Form::Symbols);
-        if plane.len() >= WAVELET_BYTES && self.compression != Compression::Max {
+        if wavelet::IS_FAST && plane.len() >= WAVELET_BYTES && self.compression != Compression::Max {
             let (code, wavelet) = Code::of(&counts);
             // It may be a little longer.
             if wavelet <= symbols + symbols / 32 {
@@ -463,6 +463,7 @@ mod tests {
         frame.payload()[1 + 3 * 5]
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[test]
     fn exponents_are_a_wavelet_tree_where_that_is_not_longer() {
         // Half as many of each next, downwards, as small numbers have them.

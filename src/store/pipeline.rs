@@ -143,10 +143,8 @@ impl Pipeline {
         let abandoned = Arc::new(AtomicBool::new(false));
         let appender =
             spawn_appender(store, sync, queue, (Arc::clone(&abandoned), Arc::clone(pool)), sender.clone());
-        let count = workers::count();
         let pool = Arc::clone(pool);
         let workers = Workers::start(
-            count,
             &sender,
             move || State {
                 encoder: Encoder::new(compression),
@@ -158,7 +156,8 @@ impl Pipeline {
             || Event::Panicked,
         );
         // For each worker one frame at hand and one waiting, before and after the index is asked.
-        Pipeline { workers, appender, abandoned, events, sequence: 0, frames: 0, max_frames: 4 + 4 * count }
+        let max_frames = 4 + 4 * workers::count();
+        Pipeline { workers, appender, abandoned, events, sequence: 0, frames: 0, max_frames }
     }
 
     pub fn submit(&self, job: Job) {
@@ -170,8 +169,14 @@ impl Pipeline {
         self.sequence - 1
     }
 
-    /// Lets the threads do what is queued, and ends them.
-    pub fn close(self) -> Result<Option<UnnamedPack>, StoreError> {
+    /// What the threads say next. Until they say something, this one does what they do.
+    pub fn next_event(&mut self) -> Event {
+        self.workers.next_result(&self.events).expect("the appender says that it ends before it does")
+    }
+
+    /// Does what is queued together with the threads, and ends them.
+    pub fn close(mut self) -> Result<Option<UnnamedPack>, StoreError> {
+        while self.workers.help() {}
         // The workers hold the appender's queue open.
         drop(self.workers);
         self.appender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

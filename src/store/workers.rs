@@ -1,7 +1,7 @@
 //! Threads that do jobs for one caller.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -13,15 +13,18 @@ pub(super) fn count() -> usize {
 /// A few threads with one queue of jobs. Dropped, it does the jobs that wait and ends.
 pub(super) struct Workers<J> {
     jobs: Option<Sender<J>>,
+    queue: Arc<Mutex<Receiver<J>>>,
     threads: Vec<JoinHandle<()>>,
+    /// Does a job on the caller's thread.
+    help: Box<dyn FnMut(J) + Send>,
 }
 
 impl<J: Send + 'static> Workers<J> {
-    /// Starts `count` threads, each with a state of its own. What `run` returns goes to `results`.
+    /// Starts threads, each with a state of its own: one less than are worth it, since the caller [helps](Workers::next_result).
+    /// What `run` returns goes to `results`.
     ///
-    /// A panic in `run` becomes an `Err` there; whoever waits must not wait for ever.
-    pub fn start<S, R: Send + 'static>(
-        count: usize,
+    /// A panic in `run` becomes what `panicked` returns there; whoever waits must not wait for ever.
+    pub fn start<S: Send + 'static, R: Send + 'static>(
         results: &Sender<R>,
         state: impl Fn() -> S + Send + Clone + 'static,
         run: impl Fn(&mut S, J) -> Option<R> + Send + Clone + 'static,
@@ -29,23 +32,53 @@ impl<J: Send + 'static> Workers<J> {
     ) -> Workers<J> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let threads = (0..count)
-            .map(|_| {
-                let (queue, results) = (Arc::clone(&queue), results.clone());
-                let (state, run, panicked) = (state.clone(), run.clone(), panicked.clone());
-                thread::spawn(move || {
-                    let mut state = state();
-                    while let Some(job) = next(&queue) {
-                        let result = catch_unwind(AssertUnwindSafe(|| run(&mut state, job)));
-                        if let Some(result) = result.unwrap_or_else(|_| Some(panicked())) {
-                            // Nobody listens any more when the caller has given up.
-                            let _ = results.send(result);
-                        }
-                    }
-                })
+        let worker = || {
+            let (results, state, run, panicked) =
+                (results.clone(), state.clone(), run.clone(), panicked.clone());
+            let mut own = None;
+            move |job| {
+                let own = own.get_or_insert_with(&state);
+                let result = catch_unwind(AssertUnwindSafe(|| run(own, job)));
+                if let Some(result) = result.unwrap_or_else(|_| Some(panicked())) {
+                    // Nobody listens any more when the caller has given up.
+                    let _ = results.send(result);
+                }
+            }
+        };
+        let threads = (1..count().max(2)).map(|_| {
+            let (queue, mut work) = (Arc::clone(&queue), worker());
+            thread::spawn(move || {
+                while let Some(job) = next(&queue) {
+                    work(job);
+                }
             })
-            .collect();
-        Workers { jobs: Some(jobs), threads }
+        });
+        let threads = threads.collect();
+        Workers { jobs: Some(jobs), queue, threads, help: Box::new(worker()) }
+    }
+
+    /// The next result. Until there is one, jobs that wait are done on this thread: else it would have to be woken, for
+    /// which the system may take its time while all cores are at work.
+    ///
+    /// # Errors
+    ///
+    /// If nobody sends results any more.
+    pub fn next_result<R>(&mut self, results: &Receiver<R>) -> Result<R, RecvError> {
+        loop {
+            if let Ok(result) = results.try_recv() {
+                return Ok(result);
+            }
+            if !self.help() {
+                return results.recv();
+            }
+        }
+    }
+
+    /// Does one job on this thread, if one waits. Says whether there was one.
+    pub fn help(&mut self) -> bool {
+        // A thread that waits for a job has the lock.
+        let job = self.queue.try_lock().ok().and_then(|queue| queue.try_recv().ok());
+        job.map(&mut self.help).is_some()
     }
 
     /// Queues a job.

@@ -534,12 +534,8 @@ impl<'a> Writer<'a> {
 
     /// Handles what the threads have said; when `wait`, at least one thing.
     fn handle_events(&mut self, wait: bool) -> Result<(), StoreError> {
-        let Some(pipeline) = &self.pipeline else { return Ok(()) };
-        let mut next = if wait {
-            Some(pipeline.events.recv().expect("the appender says that it ends before it does"))
-        } else {
-            None
-        };
+        let Some(pipeline) = &mut self.pipeline else { return Ok(()) };
+        let mut next = wait.then(|| pipeline.next_event());
         loop {
             match next.take() {
                 None => {}

@@ -31,6 +31,9 @@ pub(super) use code::Code;
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;
 
+/// Whether this is faster than zstd's entropy coder: where there are instructions for it.
+pub(super) const IS_FAST: bool = cfg!(target_arch = "x86_64");
+
 /// The most codes that there are, with that of the exceptions.
 const CODES: usize = 32;
 
