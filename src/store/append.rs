@@ -1,10 +1,7 @@
-//! The thread that writes records to a pack, one after the other.
+//! Writing records to a pack, one after the other.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 
 use tempfile::NamedTempFile;
 
@@ -32,41 +29,55 @@ pub(super) struct Stored {
 /// Stands for the name of a pack that is not known before its end.
 const UNNAMED: PackId = PackId(ObjectId::from_bytes([0; 32]));
 
-/// Writes what comes until all senders are gone, and gives each frame back through `recycle`. With `sync` it goes to
-/// the disk meanwhile.
-///
-/// After a failure, and once `abandoned` is set, frames are only given back.
-pub(super) fn run(
-    directory: &Path,
+/// Writes records in the order of their numbers, in whichever they come.
+pub(super) struct Appender {
+    directory: PathBuf,
+    /// Whether what is written goes to the disk meanwhile, and the pack is there before it gets its name.
     sync: bool,
-    queue: &Receiver<Stored>,
-    abandoned: &Arc<AtomicBool>,
-    recycle: &dyn Fn(Frame),
-    failed: &dyn Fn(),
-) -> Result<Option<UnnamedPack>, StoreError> {
-    let mut pack = Ok(None);
-    let mut early = BTreeMap::new();
-    let mut next = 0;
-    for stored in queue {
-        early.insert(stored.sequence, stored);
-        while let Some(mut stored) = early.remove(&next) {
-            next += 1;
-            if !abandoned.load(Ordering::Relaxed) {
-                pack =
-                    pack.and_then(|pack| UnnamedPack::append(pack, directory, sync, &mut stored).map(Some));
-                if pack.is_err() {
-                    abandoned.store(true, Ordering::Relaxed);
-                    failed();
-                }
-            }
+    pack: Option<UnnamedPack>,
+    /// Records that wait for earlier ones.
+    early: BTreeMap<u64, Stored>,
+    /// The number of the record that is written next.
+    next: u64,
+}
+
+impl Appender {
+    /// One that begins a pack in this folder with its first record.
+    pub fn new(directory: &Path, sync: bool) -> Appender {
+        Appender { directory: directory.to_owned(), sync, pack: None, early: BTreeMap::new(), next: 0 }
+    }
+
+    /// Writes a record, or keeps it for its turn, and those that waited for it. `recycle` gets the frames back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`].
+    pub fn take(&mut self, stored: Stored, recycle: &mut dyn FnMut(Frame)) -> Result<(), StoreError> {
+        self.early.insert(stored.sequence, stored);
+        while let Some(mut stored) = self.early.remove(&self.next) {
+            self.next += 1;
+            let pack = match self.pack.take() {
+                Some(pack) => pack,
+                None => UnnamedPack::begin(&self.directory, self.sync)?,
+            };
+            self.pack = Some(pack.append(&mut stored)?);
             recycle(stored.frame);
         }
+        Ok(())
     }
-    pack
+
+    /// Ends the pack, when all records were taken. `None` if there were none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`].
+    pub fn finish(self, store: &Store) -> Result<Option<FinishedPack>, StoreError> {
+        self.pack.map(|pack| pack.finish(store)).transpose()
+    }
 }
 
 /// A pack that is being written.
-pub(super) struct UnnamedPack {
+struct UnnamedPack {
     file: NamedTempFile,
     out: SequentialWriter,
     /// Whether it is to be on the disk before it gets its name.
@@ -76,30 +87,21 @@ pub(super) struct UnnamedPack {
 }
 
 impl UnnamedPack {
-    /// Appends a record, and begins the pack with the first.
-    fn append(
-        pack: Option<UnnamedPack>,
-        directory: &Path,
-        sync: bool,
-        stored: &mut Stored,
-    ) -> Result<UnnamedPack, StoreError> {
-        let mut pack = match pack {
-            Some(pack) => pack,
-            None => UnnamedPack::begin(directory, sync)?,
-        };
+    /// Appends a record.
+    fn append(mut self, stored: &mut Stored) -> Result<UnnamedPack, StoreError> {
         let stored_bytes = stored.frame.payload().len() as u64;
         let location = Location {
             pack: UNNAMED,
-            offset: pack.bytes + RECORD_BYTES as u64,
+            offset: self.bytes + RECORD_BYTES as u64,
             stored_bytes,
             raw_bytes: stored.raw_bytes,
             codec: stored.codec.number(),
         };
         let record = Record { id: stored.id, part: stored.part, location };
         *stored.frame.header_mut() = layout::record_header(&record);
-        pack.write(stored.frame.record())?;
-        pack.records.push(record);
-        Ok(pack)
+        self.write(stored.frame.record())?;
+        self.records.push(record);
+        Ok(self)
     }
 
     fn begin(directory: &Path, sync: bool) -> Result<UnnamedPack, StoreError> {
@@ -115,7 +117,7 @@ impl UnnamedPack {
     }
 
     /// Writes index and footer, and gives the pack its name.
-    pub fn finish(mut self, store: &Store) -> Result<FinishedPack, StoreError> {
+    fn finish(mut self, store: &Store) -> Result<FinishedPack, StoreError> {
         self.records.sort_unstable_by_key(|record| record.id);
         let index: Vec<u8> = self.records.iter().flat_map(layout::entry).collect();
         let id = pack::id_of(PACK_VERSION, &index);

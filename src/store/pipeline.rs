@@ -1,21 +1,18 @@
-//! The threads of a writer: some name and encode frames, one appends them to the pack.
+//! The threads of a writer, which name and encode frames.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
 
 use crate::object::ObjectId;
 
-use super::Store;
-use super::append::{self, Stored, UnnamedPack};
+use super::append::Stored;
 use super::codec::{Codec, Compression, Hint};
 use super::decode::Decoder;
 use super::delta::Head;
 use super::encode::{Base, Encoder};
-use super::error::StoreError;
 use super::frame::{Frame, Pool};
 use super::record::{Chain, Part, read_exact_at};
 use super::tree::Namer;
@@ -25,7 +22,7 @@ use super::workers::{self, Workers};
 pub(super) enum Job {
     /// Finds out what a frame is called.
     Name { sequence: u64, part: Part, source: Source },
-    /// Turns a frame into its stored form and sends it on to be appended.
+    /// Turns a frame into its stored form.
     Encode {
         sequence: u64,
         id: ObjectId,
@@ -33,12 +30,8 @@ pub(super) enum Job {
         hint: Hint,
         /// What it may be a difference to.
         base: Option<PossibleBase>,
-        /// Whether somebody waits to hear what it became.
-        tell: bool,
         frame: Frame,
     },
-    /// Sends a stored form on to be appended.
-    Pass(Stored),
 }
 
 /// Where the bytes of a frame are.
@@ -68,15 +61,11 @@ pub(super) struct PossibleBase {
 /// What the threads say.
 pub(super) enum Event {
     /// A frame was encoded; with what it became a difference to.
-    Encoded(ObjectId, Option<Head>),
+    Encoded(Stored, Option<Head>),
     /// A frame was named; its number is the one that it was submitted with.
     Named(u64, Named),
     /// The bytes of a frame cannot be read.
     Unread(io::Error),
-    /// A frame was appended.
-    Appended,
-    /// The pack cannot be written.
-    Failed,
     /// A thread panicked.
     Panicked,
 }
@@ -118,8 +107,6 @@ impl Named {
 /// The threads of a writer.
 pub(super) struct Pipeline {
     workers: Workers<Job>,
-    appender: JoinHandle<Result<Option<UnnamedPack>, StoreError>>,
-    pub abandoned: Arc<AtomicBool>,
     pub events: Receiver<Event>,
     /// The number that the next record gets.
     sequence: u64,
@@ -137,12 +124,8 @@ struct State {
 }
 
 impl Pipeline {
-    pub fn start(store: &Store, compression: Compression, sync: bool, pool: &Arc<Pool>) -> Pipeline {
+    pub fn start(compression: Compression, pool: &Arc<Pool>) -> Pipeline {
         let (sender, events) = mpsc::channel();
-        let (append, queue) = mpsc::channel();
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let appender =
-            spawn_appender(store, sync, queue, (Arc::clone(&abandoned), Arc::clone(pool)), sender.clone());
         let pool = Arc::clone(pool);
         let workers = Workers::start(
             &sender,
@@ -152,12 +135,12 @@ impl Pipeline {
                 base: Frame::default(),
                 pool: Arc::clone(&pool),
             },
-            move |state, job| run_job(state, job, &append),
+            |state, job| Some(run_job(state, job)),
             || Event::Panicked,
         );
         // For each worker one frame at hand and one waiting, before and after the index is asked.
         let max_frames = 4 + 4 * workers::count();
-        Pipeline { workers, appender, abandoned, events, sequence: 0, frames: 0, max_frames }
+        Pipeline { workers, events, sequence: 0, frames: 0, max_frames }
     }
 
     pub fn submit(&self, job: Job) {
@@ -171,35 +154,22 @@ impl Pipeline {
 
     /// What the threads say next. Until they say something, this one does what they do.
     pub fn next_event(&mut self) -> Event {
-        self.workers.next_result(&self.events).expect("the appender says that it ends before it does")
-    }
-
-    /// Does what is queued together with the threads, and ends them.
-    pub fn close(mut self) -> Result<Option<UnnamedPack>, StoreError> {
-        while self.workers.help() {}
-        // The workers hold the appender's queue open.
-        drop(self.workers);
-        self.appender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.workers.next_result(&self.events).expect("there are threads as long as there is a pipeline")
     }
 }
 
-fn run_job(state: &mut State, job: Job, append: &Sender<Stored>) -> Option<Event> {
-    let stored = match job {
-        Job::Name { sequence, part, source } => {
-            let named = Named::of(part, source, &state.pool);
-            return Some(named.map_or_else(Event::Unread, |named| Event::Named(sequence, named)));
-        }
-        Job::Encode { sequence, id, part, hint, base, tell, mut frame } => {
+fn run_job(state: &mut State, job: Job) -> Event {
+    match job {
+        Job::Name { sequence, part, source } => Named::of(part, source, &state.pool)
+            .map_or_else(Event::Unread, |named| Event::Named(sequence, named)),
+        Job::Encode { sequence, id, part, hint, base, mut frame } => {
             let raw_bytes = frame.payload().len() as u64;
             let head = base.as_ref().map(|base| base.head);
             let codec = encode(state, &mut frame, hint, base);
-            let _ = append.send(Stored { sequence, id, part, raw_bytes, codec, frame });
-            return tell.then(|| Event::Encoded(id, head.filter(|_| codec == Codec::Delta)));
+            let stored = Stored { sequence, id, part, raw_bytes, codec, frame };
+            Event::Encoded(stored, head.filter(|_| codec == Codec::Delta))
         }
-        Job::Pass(stored) => stored,
-    };
-    let _ = append.send(stored);
-    None
+    }
 }
 
 fn encode(state: &mut State, frame: &mut Frame, hint: Hint, base: Option<PossibleBase>) -> Codec {
@@ -218,32 +188,4 @@ fn encode(state: &mut State, frame: &mut Frame, hint: Hint, base: Option<Possibl
         hopeless.store(true, Ordering::Relaxed);
     }
     codec
-}
-
-fn spawn_appender(
-    store: &Store,
-    sync: bool,
-    queue: Receiver<Stored>,
-    (abandoned, pool): (Arc<AtomicBool>, Arc<Pool>),
-    events: Sender<Event>,
-) -> JoinHandle<Result<Option<UnnamedPack>, StoreError>> {
-    /// Wakes the writer, which else might wait for ever, when the thread ends.
-    struct Farewell(Sender<Event>);
-    impl Drop for Farewell {
-        fn drop(&mut self) {
-            let _ = self.0.send(Event::Failed);
-        }
-    }
-
-    let directory = store.packs.clone();
-    thread::spawn(move || {
-        let farewell = Farewell(events);
-        // A writer that has gone does not listen.
-        let send = |event| drop(farewell.0.send(event));
-        let recycle = |frame| {
-            pool.give(frame);
-            send(Event::Appended);
-        };
-        append::run(&directory, sync, &queue, &abandoned, &recycle, &|| send(Event::Failed))
-    })
 }

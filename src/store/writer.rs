@@ -1,6 +1,6 @@
 //! Storing objects in a new pack.
 //!
-//! The caller's thread reads, asks the index and counts; workers hash and compress; one thread appends.
+//! The caller's thread asks the index, counts and appends; others read, hash and compress, and it helps them while it waits.
 //! Every buffer comes from one bounded pool, which bounds the memory whatever the objects' sizes. Objects
 //! follow each other through the pipeline without waiting: what an object is called is known when it has
 //! come through.
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::object::{Locate, Location, ObjectId, PackId};
 
 use super::Store;
-use super::append::Stored;
+use super::append::{Appender, Stored};
 use super::codec::{Codec, Compression, Hint};
 use super::delta::{Head, MAX_DEPTH};
 use super::error::StoreError;
@@ -38,12 +38,13 @@ pub struct Writer<'a> {
     names_only: bool,
     /// What the records of packs that take the place of others became; `None` where nothing takes a place.
     links: Option<Links>,
-    /// Frames that are being encoded, where that is waited for.
+    /// Frames that are being encoded.
     encoding: usize,
     /// Records of this pack.
     known: HashSet<ObjectId>,
     counts: Counts,
     pipeline: Option<Pipeline>,
+    appender: Option<Appender>,
     pool: Arc<Pool>,
     /// Frames that have been named, and wait for earlier ones.
     named: BTreeMap<u64, Named>,
@@ -149,6 +150,7 @@ impl<'a> Writer<'a> {
             known: HashSet::new(),
             counts: Counts::default(),
             pipeline: None,
+            appender: None,
             pool: Arc::default(),
             named: BTreeMap::new(),
             submitted: 0,
@@ -355,7 +357,7 @@ impl<'a> Writer<'a> {
         let pipeline = self.pipeline();
         let sequence = pipeline.next_sequence();
         let stored = Stored { sequence, id: *id, part, raw_bytes: location.raw_bytes, codec, frame };
-        pipeline.submit(Job::Pass(stored));
+        self.append(stored)?;
         Ok(true)
     }
 
@@ -369,10 +371,12 @@ impl<'a> Writer<'a> {
     pub fn finish(mut self) -> Result<Option<FinishedPack>, StoreError> {
         self.refuse_if_failed()?;
         self.wait_for_all()?;
-        match self.pipeline.take().map_or(Ok(None), Pipeline::close)? {
-            Some(pack) => pack.finish(self.store).map(Some),
-            None => Ok(None),
+        while self.encoding > 0 {
+            self.handle_events(true)?;
         }
+        // The threads end before the pack is synced.
+        self.pipeline = None;
+        self.appender.take().map_or(Ok(None), |appender| appender.finish(self.store))
     }
 
     /// Ends the object whose source failed after so many frames.
@@ -451,13 +455,12 @@ impl<'a> Writer<'a> {
                 let hopeless = Arc::clone(&object.hopeless);
                 base = found.map(|(chain, head)| PossibleBase { chain, head, hopeless });
             }
-            let tell = self.links.is_some();
-            self.encoding += usize::from(tell);
+            self.encoding += 1;
             self.counts.new_bytes += bytes;
             self.known.insert(id);
             let pipeline = self.pipeline();
             let sequence = pipeline.next_sequence();
-            pipeline.submit(Job::Encode { sequence, id, part, hint, base, tell, frame });
+            pipeline.submit(Job::Encode { sequence, id, part, hint, base, frame });
         }
         self.close_finished()
     }
@@ -503,8 +506,7 @@ impl<'a> Writer<'a> {
         pipeline.frames += 1;
         let codec = Codec::Frames;
         let stored = Stored { sequence, id, part: Part::Object, raw_bytes: list.object_bytes, codec, frame };
-        pipeline.submit(Job::Pass(stored));
-        Ok(())
+        self.append(stored)
     }
 
     fn refuse_if_failed(&self) -> Result<(), StoreError> {
@@ -525,7 +527,8 @@ impl<'a> Writer<'a> {
     }
 
     fn wait_for_all(&mut self) -> Result<(), StoreError> {
-        while !self.under_way.is_empty() || self.encoding > 0 {
+        let tells = self.links.is_some();
+        while !self.under_way.is_empty() || (tells && self.encoding > 0) {
             self.refuse_if_failed()?;
             self.handle_events(true)?;
         }
@@ -539,19 +542,15 @@ impl<'a> Writer<'a> {
         loop {
             match next.take() {
                 None => {}
-                Some(Event::Appended) => self.pipeline().frames -= 1,
-                Some(Event::Encoded(id, head)) => {
+                Some(Event::Encoded(stored, head)) => {
                     self.encoding -= 1;
-                    self.links.get_or_insert_default().0.insert(id, head);
+                    if let Some(Links(links)) = &mut self.links {
+                        links.insert(stored.id, head);
+                    }
+                    self.append(stored)?;
                 }
                 Some(Event::Named(sequence, named)) => drop(self.named.insert(sequence, named)),
                 Some(Event::Unread(error)) => return Err(self.unread(error)),
-                Some(Event::Failed) => {
-                    self.failed = true;
-                    let pipeline = self.pipeline.take().expect("events come from a pipeline");
-                    pipeline.close()?;
-                    return Err(StoreError::GivenUp);
-                }
                 Some(Event::Panicked) => panic!("a thread of the store panicked"),
             }
             let Some(pipeline) = &self.pipeline else { return Ok(()) };
@@ -569,13 +568,26 @@ impl<'a> Writer<'a> {
         StoreError::Source(error)
     }
 
+    /// Appends a record to the pack when its turn has come.
+    fn append(&mut self, stored: Stored) -> Result<(), StoreError> {
+        let (pool, pipeline) = (&self.pool, self.pipeline.as_mut().expect("a record comes from a pipeline"));
+        let mut recycle = |frame| {
+            pool.give(frame);
+            pipeline.frames -= 1;
+        };
+        let appender = self.appender.get_or_insert_with(|| Appender::new(&self.store.packs, self.sync));
+        let result = appender.take(stored, &mut recycle);
+        if result.is_err() {
+            self.give_up();
+        }
+        result
+    }
+
     /// Ends the threads. The pack is dropped, and its file with it.
     fn give_up(&mut self) {
         self.failed = true;
-        if let Some(pipeline) = self.pipeline.take() {
-            pipeline.abandoned.store(true, Ordering::Relaxed);
-            let _ = pipeline.close();
-        }
+        self.pipeline = None;
+        self.appender = None;
     }
 
     /// Takes a frame that goes no further.
@@ -585,8 +597,7 @@ impl<'a> Writer<'a> {
     }
 
     fn pipeline(&mut self) -> &mut Pipeline {
-        self.pipeline
-            .get_or_insert_with(|| Pipeline::start(self.store, self.compression, self.sync, &self.pool))
+        self.pipeline.get_or_insert_with(|| Pipeline::start(self.compression, &self.pool))
     }
 }
 
