@@ -41,7 +41,7 @@ impl Ahead {
             Decoder::new,
             |decoder, (number, chain, mut frame): Job| {
                 let result = chain.read(&mut frame, decoder);
-                Some(Some((number, frame, result)))
+                Some((number, frame, result))
             },
             || None,
         );

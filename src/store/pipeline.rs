@@ -135,7 +135,7 @@ impl Pipeline {
                 base: Frame::default(),
                 pool: Arc::clone(&pool),
             },
-            |state, job| Some(run_job(state, job)),
+            run_job,
             || Event::Panicked,
         );
         // For each worker one frame at hand and one waiting, before and after the index is asked.

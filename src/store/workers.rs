@@ -20,14 +20,14 @@ pub(super) struct Workers<J> {
 }
 
 impl<J: Send + 'static> Workers<J> {
-    /// Starts threads, each with a state of its own: one less than are worth it, since the caller [helps](Workers::next_result).
-    /// What `run` returns goes to `results`.
+    /// Starts threads, each with a state of its own: one less than are worth it, since the caller
+    /// [helps](Workers::next_result). What `run` returns goes to `results`.
     ///
     /// A panic in `run` becomes what `panicked` returns there; whoever waits must not wait for ever.
     pub fn start<S: Send + 'static, R: Send + 'static>(
         results: &Sender<R>,
         state: impl Fn() -> S + Send + Clone + 'static,
-        run: impl Fn(&mut S, J) -> Option<R> + Send + Clone + 'static,
+        run: impl Fn(&mut S, J) -> R + Send + Clone + 'static,
         panicked: impl Fn() -> R + Send + Clone + 'static,
     ) -> Workers<J> {
         let (jobs, queue) = mpsc::channel();
@@ -39,21 +39,19 @@ impl<J: Send + 'static> Workers<J> {
             move |job| {
                 let own = own.get_or_insert_with(&state);
                 let result = catch_unwind(AssertUnwindSafe(|| run(own, job)));
-                if let Some(result) = result.unwrap_or_else(|_| Some(panicked())) {
-                    // Nobody listens any more when the caller has given up.
-                    let _ = results.send(result);
-                }
+                // Nobody listens any more when the caller has given up.
+                let _ = results.send(result.unwrap_or_else(|_| panicked()));
             }
         };
-        let threads = (1..count().max(2)).map(|_| {
+        let thread = |_| {
             let (queue, mut work) = (Arc::clone(&queue), worker());
             thread::spawn(move || {
                 while let Some(job) = next(&queue) {
                     work(job);
                 }
             })
-        });
-        let threads = threads.collect();
+        };
+        let threads = (1..count().max(2)).map(thread).collect();
         Workers { jobs: Some(jobs), queue, threads, help: Box::new(worker()) }
     }
 
@@ -75,7 +73,7 @@ impl<J: Send + 'static> Workers<J> {
     }
 
     /// Does one job on this thread, if one waits. Says whether there was one.
-    pub fn help(&mut self) -> bool {
+    fn help(&mut self) -> bool {
         // A thread that waits for a job has the lock.
         let job = self.queue.try_lock().ok().and_then(|queue| queue.try_recv().ok());
         job.map(&mut self.help).is_some()
