@@ -78,3 +78,21 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_that_was_used_last_comes_first() {
+        let pool = Pool::default();
+        for bytes in [1, 2, FRAME_BYTES as usize, 2 * FRAME_BYTES as usize] {
+            let mut frame = Frame::default();
+            frame.set_len(bytes);
+            pool.give(frame);
+        }
+        // The one that is longer than a frame is gone.
+        let lengths: Vec<usize> = (0..4).map(|_| pool.take().payload_bytes).collect();
+        assert_eq!(lengths, [FRAME_BYTES as usize, 2, 1, 0]);
+    }
+}
