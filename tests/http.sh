@@ -79,8 +79,8 @@ start() {
 
 check() {
     [ -n "$schemathesis" ] || return 0
-    SCHEMATHESIS_HOOKS=$root/tests/http/hooks.py "$schemathesis" --no-color run "$url/openapi.json" --checks all --continue-on-failure --max-examples "$examples" \
-        --warnings off --generation-database none "$@"
+    SCHEMATHESIS_HOOKS=$root/tests/http/hooks.py "$schemathesis" --no-color run "$url/openapi.json" --checks all \
+        --continue-on-failure --max-examples "$examples" --warnings off --generation-database none "$@"
 }
 
 echo "== a server that only reads"

@@ -7,8 +7,6 @@ use super::{CODES, MAX_BITS, NODES};
 pub struct Code {
     /// How many codes have 1 bit, 2, and so on.
     lengths: [u8; MAX_BITS],
-    /// How many codes there are.
-    codes: u8,
     /// The place of the exceptions among them.
     pub exceptions: u8,
     /// The value of each code, in order, short codes first; 0 for that of the exceptions, and after the last.
@@ -49,8 +47,7 @@ impl Code {
         own.sort_by_key(|(length, (_, value))| (*length, value.is_none(), *value));
 
         let bits: usize = own.iter().map(|(length, (count, _))| *count as usize * usize::from(*length)).sum();
-        let mut code =
-            Code { lengths: [0; MAX_BITS], codes: own.len() as u8, exceptions: 0, values: [0; CODES] };
+        let mut code = Code { lengths: [0; MAX_BITS], exceptions: 0, values: [0; CODES] };
         for (place, (length, (_, value))) in own.into_iter().enumerate() {
             code.lengths[usize::from(length) - 1] += 1;
             match value {
@@ -61,9 +58,14 @@ impl Code {
         (code, bits / 8 + exceptions as usize)
     }
 
+    /// How many codes there are.
+    fn codes(&self) -> u8 {
+        self.lengths.iter().sum()
+    }
+
     /// Length of the head that says it.
     pub fn head_bytes(&self) -> usize {
-        MAX_BITS + usize::from(self.codes)
+        MAX_BITS + usize::from(self.codes())
     }
 
     /// Writes the head, whose length is right.
@@ -91,7 +93,7 @@ impl Code {
             return None;
         }
         let (own, rest) = rest.split_at_checked(codes - 1)?;
-        let mut code = Code { lengths: *lengths, codes: codes as u8, exceptions, values: [0; CODES] };
+        let mut code = Code { lengths: *lengths, exceptions, values: [0; CODES] };
         let (before, after) = own.split_at(usize::from(exceptions));
         code.values[..before.len()].copy_from_slice(before);
         code.values[before.len() + 1..codes].copy_from_slice(after);
@@ -121,7 +123,7 @@ impl Code {
 
     /// The values that have a code of their own, with its place.
     fn own(&self) -> impl Iterator<Item = (u8, u8)> {
-        (0..self.codes).zip(self.values).filter(|(place, _)| *place != self.exceptions)
+        (0..self.codes()).zip(self.values).filter(|(place, _)| *place != self.exceptions)
     }
 }
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use bytemuck::cast;
 
-use super::{SLACK_BYTES, Side, word};
+use super::{SLACK_BYTES, Side};
 
 /// Bytes of a vector.
 const BYTES: usize = 64;
@@ -97,4 +97,12 @@ fn merge_vector(mask: u64, left: (Side<'_>, usize), right: (Side<'_>, usize)) ->
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
 fn load(bytes: &[u8], at: usize) -> __m512i {
     cast(*bytes[at..].first_chunk::<BYTES>().expect("sequences have slack"))
+}
+
+/// Up to eight bytes as a word, zeros above them.
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
 }

@@ -85,11 +85,3 @@ pub fn merge(bits: &[u8], left: Side<'_>, right: Side<'_>, out: &mut [u8]) {
         _ => words::merge(bits, left, right, out),
     }
 }
-
-/// Up to eight bytes as a word, zeros above them.
-#[inline(always)]
-fn word(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
-}

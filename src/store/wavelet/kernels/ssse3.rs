@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use bytemuck::cast;
 
-use super::{SLACK_BYTES, Side};
+use super::{SLACK_BYTES, Side, words};
 
 /// Bytes that are compared in a step.
 const BYTES: usize = 16;
@@ -32,47 +32,27 @@ pub fn compare(bytes: &[u8], least: u8, bits: &mut [u8]) -> usize {
 
 #[target_feature(enable = "ssse3,popcnt")]
 pub fn pick(bytes: &[u8], bits: &[u8], is_set: bool, out: &mut [u8]) {
-    let flip = if is_set { 0 } else { u8::MAX };
-    let mut at = 0;
-    for (word, bits) in bytes.as_chunks().0.iter().zip(bits) {
-        let mask = bits ^ flip;
-        let places = _mm_cvtsi64_si128(PICKED[usize::from(mask)].cast_signed());
-        let picked = _mm_shuffle_epi8(_mm_cvtsi64_si128(i64::from_le_bytes(*word)), places);
-        let room = out[at..].first_chunk_mut().expect("sequences have slack");
-        *room = _mm_cvtsi128_si64(picked).to_le_bytes();
-        at += mask.count_ones() as usize;
-    }
+    let gather = |word: u64, mask: u8| shuffle(word, 0, PICKED[usize::from(mask)]);
+    words::pick_by(gather, bytes, bits, is_set, out);
 }
 
 #[target_feature(enable = "ssse3,popcnt")]
 pub fn merge(bits: &[u8], left: Side<'_>, right: Side<'_>, out: &mut [u8]) {
-    let (outs, last) = out.as_chunks_mut();
-    let (mut lefts, mut rights) = (0, 0);
-    for (mask, out) in bits.iter().zip(&mut *outs) {
-        *out = merge_word(*mask, next(left, lefts), next(right, rights));
-        let set = mask.count_ones() as usize;
-        (lefts, rights) = (lefts + 8 - set, rights + set);
-    }
-    if !last.is_empty() {
-        let all = merge_word(bits[outs.len()], next(left, lefts), next(right, rights));
-        last.copy_from_slice(&all[..last.len()]);
-    }
+    let next = |side, at| match side {
+        Side::Byte(byte) => u64::from_ne_bytes([byte; 8]),
+        Side::Sequence(bytes) => words::next(bytes, at),
+    };
+    let merge =
+        |mask: u8, lefts, rights| shuffle(next(left, lefts), next(right, rights), MERGED[usize::from(mask)]);
+    words::merge_by(merge, bits, out);
 }
 
-/// The next eight bytes of a side.
-#[inline(always)]
-fn next(side: Side<'_>, at: usize) -> i64 {
-    i64::from_le_bytes(match side {
-        Side::Byte(byte) => [byte; 8],
-        Side::Sequence(bytes) => *bytes[at..].first_chunk().expect("sequences have slack"),
-    })
-}
-
+/// The bytes of two words at these eight places.
 #[inline]
 #[target_feature(enable = "ssse3,popcnt")]
-fn merge_word(mask: u8, left: i64, right: i64) -> [u8; 8] {
-    let places = _mm_cvtsi64_si128(MERGED[usize::from(mask)].cast_signed());
-    _mm_cvtsi128_si64(_mm_shuffle_epi8(_mm_set_epi64x(right, left), places)).to_le_bytes()
+fn shuffle(first: u64, second: u64, places: u64) -> u64 {
+    let bytes = _mm_set_epi64x(second.cast_signed(), first.cast_signed());
+    _mm_cvtsi128_si64(_mm_shuffle_epi8(bytes, _mm_cvtsi64_si128(places.cast_signed()))).cast_unsigned()
 }
 
 /// For each mask where in a word the bytes are whose bit is set, one after the other.

@@ -37,6 +37,12 @@ pub fn compare(bytes: &[u8], least: u8, bits: &mut [u8]) -> usize {
 
 #[inline(always)]
 pub fn pick(bytes: &[u8], bits: &[u8], is_set: bool, out: &mut [u8]) {
+    pick_by(gather, bytes, bits, is_set, out);
+}
+
+/// As [`pick`], where `gather` puts the bytes of a word whose bit is set together.
+#[inline(always)]
+pub fn pick_by(gather: impl Fn(u64, u8) -> u64, bytes: &[u8], bits: &[u8], is_set: bool, out: &mut [u8]) {
     let flip = if is_set { 0 } else { u8::MAX };
     let mut at = 0;
     for (word, bits) in bytes.as_chunks().0.iter().zip(bits) {
@@ -49,25 +55,34 @@ pub fn pick(bytes: &[u8], bits: &[u8], is_set: bool, out: &mut [u8]) {
 
 #[inline(always)]
 pub fn merge(bits: &[u8], left: Side<'_>, right: Side<'_>, out: &mut [u8]) {
-    let side = |side, at: usize, mask| match side {
+    let side = |side, at, mask| match side {
         Side::Byte(byte) => u64::from_ne_bytes([byte; 8]) & MASKS[usize::from(mask)],
-        Side::Sequence(bytes) => {
-            let next = bytes[at..].first_chunk().expect("sequences have slack");
-            scatter(u64::from_le_bytes(*next), mask)
-        }
+        Side::Sequence(bytes) => scatter(next(bytes, at), mask),
     };
+    merge_by(|mask, lefts, rights| side(left, lefts, !mask) | side(right, rights, mask), bits, out);
+}
+
+/// As [`merge`], where `merge` puts the next bytes of both sides together: it gets the bits, and how many bytes came from
+/// the left and from the right before.
+#[inline(always)]
+pub fn merge_by(merge: impl Fn(u8, usize, usize) -> u64, bits: &[u8], out: &mut [u8]) {
     let (outs, last) = out.as_chunks_mut();
     let (mut lefts, mut rights) = (0, 0);
     for (mask, out) in bits.iter().zip(&mut *outs) {
-        *out = (side(left, lefts, !mask) | side(right, rights, *mask)).to_le_bytes();
+        *out = merge(*mask, lefts, rights).to_le_bytes();
         let set = mask.count_ones() as usize;
         (lefts, rights) = (lefts + 8 - set, rights + set);
     }
     if !last.is_empty() {
-        let mask = bits[outs.len()];
-        let all = side(left, lefts, !mask) | side(right, rights, mask);
-        last.copy_from_slice(&all.to_le_bytes()[..last.len()]);
+        let all = merge(bits[outs.len()], lefts, rights).to_le_bytes();
+        last.copy_from_slice(&all[..last.len()]);
     }
+}
+
+/// Eight bytes of a sequence.
+#[inline(always)]
+pub fn next(sequence: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*sequence[at..].first_chunk().expect("sequences have slack"))
 }
 
 /// For each mask a word in which all bits are set of each byte whose bit is set.
